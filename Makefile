@@ -1,0 +1,32 @@
+# kongtx: `make run` runs the gateway, `make test` installs what the tests need and passes them.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help run test lint bench docs clean
+help:
+	@echo "make run    run the gateway on the quick-start configuration (Ctrl-C stops it)"
+	@echo "make test   install what the tests need, check the code, pass the tests"
+	@echo "make lint   format check, linter, import rules, types"
+	@echo "make bench  measure against nginx and write benchmarks/results/"
+	@echo "make docs   build the documentation into docs/_build/html"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "make: kongtx needs Python 3.11 or newer as $(PYTHON) (apt-get install python3)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "make: python3 has no venv module (apt-get install python3-venv)" >&2; exit 1; }
+
+$(VENV)/.dev: $(BIN)/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install -q --config-settings editable_mode=compat -e .[dev]
+	@touch $@
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest

@@ -1,0 +1,1 @@
+"""Upstreams, targets and the algorithms that choose a peer."""

@@ -1,0 +1,56 @@
+"""What the proxy asks of a balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+
+class IPeer(Interface):
+    """One address that can be connected to; immutable while an attempt uses it."""
+
+    address: str = Attribute("``str``: an IPv4 or IPv6 literal, or a path after ``unix:``.")
+    port: int = Attribute("``int``: the TCP port.")
+    host: bytes = Attribute("``bytes``: the Host header's value for this peer, without its port.")
+
+
+class IBalanceRequest(Interface):
+    """The facts of a request that hashing can use; the data plane's request provides it."""
+
+    client_ip: str = Attribute("``str``: the client's address, after real-IP resolution.")
+    path: bytes = Attribute("``bytes``: the normalised path.")
+    query: bytes = Attribute("``bytes``: the query, without ``?``.")
+    headers: list[tuple[bytes, bytes]] = Attribute(
+        "``list[tuple[bytes, bytes]]``: lower-case names and values."
+    )
+    consumer_id: str = Attribute("``str``: the consumer's or credential's id; empty if none.")
+    captures: tuple[Sequence[bytes], Mapping[str, bytes]] = Attribute(
+        "``tuple[Sequence[bytes], Mapping[str, bytes]]``: of the route's regex."
+    )
+
+
+class IBalancer(Interface):
+    """Chooses a peer for one service host: an upstream's targets, a name, or an address."""
+
+    def pick(request: IBalanceRequest, failed: Sequence[IPeer]) -> IPeer | Deferred[IPeer]:
+        """Choose a peer.
+
+        @param request: an L{IBalanceRequest}.
+        @param failed: the peers that this request has tried in vain, oldest first.
+        @return: an L{IPeer}; or a L{Deferred<twisted.internet.defer.Deferred>} of one, only if
+            something (a name) has to be waited for.
+        @raise BalancerError: (or the Deferred fails with it) a typed error from
+            C{kongtx.balancer.errors} that carries Kong's status and message.
+        """
+
+    def started(peer: IPeer) -> None:
+        """An attempt at the peer begins (connections are counted from here)."""
+
+    def finished(peer: IPeer, outcome: int | str, seconds: float) -> None:
+        """The attempt ended; called exactly once for each C{started}.
+
+        @param outcome: the HTTP status received, or C{"tcp_failure"} or C{"timeout"}.
+        @param seconds: from connect to the response's header.
+        """

@@ -1,0 +1,1 @@
+"""Cluster events and node identity."""

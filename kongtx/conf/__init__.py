@@ -1,0 +1,1 @@
+"""Configuration: the table of properties, the loader, listen syntax. Pure."""

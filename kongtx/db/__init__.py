@@ -1,0 +1,1 @@
+"""The store, its connectors, migrations and declarative configuration."""

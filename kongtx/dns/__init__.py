@@ -1,0 +1,1 @@
+"""The resolver: hosts, resolv.conf, records, SRV choice."""

@@ -1,0 +1,1 @@
+"""The event bus between the workers of a node."""

@@ -1,0 +1,42 @@
+"""The contract of the event bus between the workers of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+
+class IEventBus(Interface):
+    """Channels of named events; data is anything JSON can hold.
+
+    Events of one sender arrive in the order in which they were published.
+    """
+
+    def publish(
+        channel: str, event: str, data: Any = None, unique: str | None = None
+    ) -> Deferred[None]:
+        """Tell every worker of the node, this one included.
+
+        @param unique: a key; of the events published with the same key within a short time only
+            the first is delivered, and to one worker alone.
+        @return: a Deferred that fires when the broker has taken the event.
+        """
+
+    def publish_local(channel: str, event: str, data: Any = None) -> None:
+        """Tell this worker's subscribers alone; they have run when this returns."""
+
+    def subscribe(
+        channel: str,
+        event: str | None,
+        callback: Callable[[Any, str, str, int], object],
+        weak: bool = False,
+    ) -> Callable[[], None]:
+        """Call C{callback(data, channel, event, worker_id)} for matching events.
+
+        @param event: a name, or L{None} for every event of the channel.
+        @param weak: keep no reference that would keep the callback's object alive.
+        @return: a function that ends the subscription.
+        """

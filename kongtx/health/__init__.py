@@ -1,0 +1,1 @@
+"""Health checks: the state machine and the probes."""

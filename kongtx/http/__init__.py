@@ -1,0 +1,1 @@
+"""HTTP parsing and serialising, headers, limits, and channels."""

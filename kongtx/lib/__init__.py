@@ -1,0 +1,1 @@
+"""Small things used widely. Pure."""

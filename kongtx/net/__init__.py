@@ -1,0 +1,1 @@
+"""The native reactor, its transports, the PROXY protocol."""

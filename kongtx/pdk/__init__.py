@@ -1,0 +1,1 @@
+"""What plugins see of a request and of the node."""

@@ -1,0 +1,1 @@
+"""The plugin model and the bundled plugins."""

@@ -1,0 +1,1 @@
+"""The life of a request: phases, forwarding, upstream pools, error pages."""

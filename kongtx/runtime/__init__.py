@@ -1,0 +1,1 @@
+"""Master, workers, snapshots, timers and logs."""

@@ -1,0 +1,1 @@
+"""The metaschema: fields, types, checks, errors. Pure."""

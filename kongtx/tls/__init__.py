@@ -1,0 +1,1 @@
+"""TLS contexts, SNI, certificates and client certificates."""
