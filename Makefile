@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help run test lint bench docs clean
+.PHONY: help run test lint bench docs programs clean
 help:
 	@echo "make run    run the gateway on the quick-start configuration (Ctrl-C stops it)"
 	@echo "make test   install what the tests need, check the code, pass the tests"
@@ -28,5 +28,14 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test: lint
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
+
+programs:
+	@sh tests/install-programs
+
+test: lint docs programs
 	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache
