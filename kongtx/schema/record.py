@@ -1,0 +1,510 @@
+"""Records: ordered fields with shorthands, checks and transformations.
+
+A record is the body of an entity, of a plugin's configuration and of every nested record field.
+Processing (``process``) fills in what was not sent; validation (``errors``) only looks.
+
+Source: Kong: ``kong/db/schema/init.lua``, ``process_auto_fields`` and ``validate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import attrs
+
+from kongtx.schema import lua
+from kongtx.schema.checks import BoundCheck, EntityCheck, Errors, add_entity_error
+from kongtx.schema.context import Context
+from kongtx.schema.errors import (
+    REQUIRED,
+    UNKNOWN,
+    FieldError,
+    ShorthandViolation,
+    TransformationError,
+    quoted_list,
+)
+from kongtx.schema.field import ABSENT, INSERT, Field, Mode, copy_value
+from kongtx.schema.paths import get_path, is_nonempty
+
+Operation = Literal["insert", "update", "upsert", "select"]
+
+
+@attrs.frozen
+class Transformation:
+    """A change made to an entity as it is written or read.
+
+    Args:
+        on_write, on_read: take the values of ``inputs`` then of ``needs`` (or, when there are none,
+            the whole entity) and return the fields to change.
+        inputs: dotted names; the transformation runs only when all of them are set.
+        needs: further names that must be set as well.
+    """
+
+    on_write: Callable[..., Mapping[str, Any]] | None = None
+    on_read: Callable[..., Mapping[str, Any]] | None = None
+    inputs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+class Plan:
+    """The fields that apply to an entity (its subschema's in place of the abstract ones)."""
+
+    __slots__ = ("_checks", "checks_of", "fields", "immutable", "items", "required")
+
+    def __init__(
+        self, fields: Mapping[str, Field], checks_of: Sequence[Sequence[EntityCheck]]
+    ) -> None:
+        self.fields = dict(fields)
+        self.items = tuple(self.fields.items())
+        self.required = tuple(name for name, field in self.items if field.required)
+        self.immutable = tuple(name for name, field in self.items if field.get("immutable"))
+        self.checks_of = checks_of
+        self._checks: tuple[BoundCheck, ...] | None = None
+
+    @property
+    def checks(self) -> tuple[BoundCheck, ...]:
+        """The entity checks, compiled on first use."""
+        if self._checks is None:
+            self._checks = tuple(
+                check.bind(self.fields) for checks in self.checks_of for check in checks
+            )
+        return self._checks
+
+
+class Record:
+    """Named fields in order, with what holds between them.
+
+    Args:
+        fields: name to field, in the order in which they are shown.
+        entity_checks: checks over several fields.
+        shorthand_fields: fields accepted on writes that stand for others (their ``func``).
+        transformations: see ``Transformation``.
+    """
+
+    #: Names that are never refused as unknown fields.
+    unvalidated: frozenset[str] = frozenset(("updated_at",))
+
+    def __init__(
+        self,
+        fields: Mapping[str, Field],
+        *,
+        entity_checks: Iterable[EntityCheck] = (),
+        shorthand_fields: Mapping[str, Field] | None = None,
+        transformations: Iterable[Transformation] = (),
+    ) -> None:
+        self.fields: dict[str, Field] = dict(fields)
+        self.entity_checks = tuple(entity_checks)
+        self.shorthand_fields: dict[str, Field] = dict(shorthand_fields or {})
+        self.transformations = tuple(transformations)
+        self._plan = Plan(self.fields, (self.entity_checks,))
+
+    def plan(self, data: Mapping[str, Any]) -> Plan:
+        """The fields that apply to this data."""
+        return self._plan
+
+    def with_required_records(self) -> Record:
+        """This record with nested records required unless they say otherwise, as in entities."""
+        return Record(
+            require_records(self.fields),
+            entity_checks=self.entity_checks,
+            shorthand_fields=self.shorthand_fields,
+            transformations=self.transformations,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields, checks and shorthands as ``/schemas`` shows them."""
+        out: dict[str, Any] = {
+            "fields": [{name: field.to_json()} for name, field in self.fields.items()]
+        }
+        if self.entity_checks:
+            out["entity_checks"] = [check.to_json() for check in self.entity_checks]
+        if self.shorthand_fields:
+            out["shorthand_fields"] = [
+                {name: field.to_json()} for name, field in self.shorthand_fields.items()
+            ]
+        return out
+
+    # -- processing
+
+    def process(
+        self, data: Mapping[str, Any], operation: Operation, context: Context | None = None
+    ) -> dict[str, Any]:
+        """A new dict with shorthands expanded, automatic values, defaults and explicit nulls.
+
+        On updates only what was sent is there. Values of wrong types pass through, for validation
+        to report.
+
+        Args:
+            data: the fields sent; not changed.
+            operation: what is being done.
+            context: needed when the record has automatic fields.
+
+        Raises:
+            ShorthandViolation: a shorthand has a bad value.
+        """
+        if self.shorthand_fields:
+            data = self._expand_shorthands(data)
+        plan = self.plan(data)
+        out: dict[str, Any] = {}
+        known = 0
+        for name, field in plan.items:
+            value = data.get(name, ABSENT)
+            if value is not ABSENT:
+                known += 1
+            if field.auto and context is not None and operation != "select":
+                value = _automatic(name, field, value, operation, context)
+            value = (adjust if field.composite else _scalar)(field, value, operation)
+            if value is not ABSENT:
+                out[name] = value
+        if known != len(data) and operation != "select":
+            fields = plan.fields
+            for name, value in data.items():
+                if name not in fields:
+                    out[name] = value
+        return out
+
+    def _expand_shorthands(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        out = dict(data)
+        errors: Errors = {}
+        for name, field in self.shorthand_fields.items():
+            value = out.get(name, ABSENT)
+            if value is ABSENT:
+                continue
+            error = field.validate(value) or _mismatch(out, name, field, value)
+            if error is not None:
+                errors[name] = error
+                continue
+            del out[name]
+            self._merge_shorthand(out, field, field.attributes["func"](value))
+        if errors:
+            raise ShorthandViolation(errors)
+        return out
+
+    @staticmethod
+    def _merge_shorthand(
+        out: dict[str, Any], field: Field, values: Mapping[str, Any] | None
+    ) -> None:
+        """Put what a shorthand stands for in place; a deprecated one yields to values sent."""
+        deprecated = field.get("deprecation") is not None
+        for key, value in (values or {}).items():
+            current = out.get(key)
+            if isinstance(value, dict) and isinstance(current, dict):
+                out[key] = _merge_known(value, current) if deprecated else {**current, **value}
+            elif not deprecated or current is None:
+                out[key] = copy_value(value)
+
+    def present(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The entity as reads show it: with deprecated shorthands echoed beside what replaced them.
+
+        Nested records included. ``data`` holds no shorthands (see ``process``).
+        """
+        out = dict(data)
+        for name, field in self.plan(data).items:
+            value = out.get(name)
+            if field.record is not None and isinstance(value, dict):
+                out[name] = field.record.present(value)
+        for name, field in self.shorthand_fields.items():
+            shown = _shown(data, field)
+            if shown is not ABSENT:
+                out[name] = shown
+        return out
+
+    def hide_shorthands(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The contrary of ``present``: the entity without the echoes of its shorthands."""
+        out = {
+            name: value
+            for name, value in data.items()
+            if name not in self.shorthand_fields or name in self.fields
+        }
+        for name, field in self.plan(data).items:
+            value = out.get(name)
+            if field.record is not None and isinstance(value, dict):
+                out[name] = field.record.hide_shorthands(value)
+        return out
+
+    def merge(self, top: Mapping[str, Any], bottom: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Records merged deeply, all else replaced whole; ``top`` wins where it says anything."""
+        base = bottom or {}
+        out = {**base, **top}
+        for name, field in self.plan(base or top).items:
+            value = top.get(name)
+            if field.record is not None and isinstance(value, dict):
+                below = base.get(name)
+                out[name] = field.record.merge(value, below if isinstance(below, dict) else None)
+        return out
+
+    # -- validation
+
+    def errors(
+        self,
+        data: Mapping[str, Any],
+        mode: Mode,
+        *,
+        full: bool = True,
+        original: Mapping[str, Any] | None = None,
+        stored: Mapping[str, Any] | None = None,
+    ) -> Errors:
+        """Everything wrong with processed data; empty when it is good.
+
+        Args:
+            data: processed data.
+            mode: whether texts speak of an update, and whether nested records are processed.
+            full: whether required fields must be present.
+            original: what was sent, for transformations.
+            stored: on updates, the entity before.
+        """
+        found: Errors = {}
+        plan = self.plan(data)
+        fields = plan.fields
+        for name, value in data.items():
+            field = fields.get(name)
+            if field is not None:
+                error = field.validate(value, mode)
+                if error is not None:
+                    found[name] = error
+            elif name not in self.unvalidated:
+                found[str(name)] = UNKNOWN
+        for name in plan.required:
+            value = data.get(name, ABSENT)
+            if value is None or (full and value is ABSENT):
+                found[name] = REQUIRED
+        if plan.checks:
+            entity = dict(data)
+            for check in plan.checks:
+                check(entity, full, found, mode)
+        for transformation in self._transformations(data):
+            _check_transformation(transformation, data, original, stored, found)
+        return found
+
+    def validate_nested(self, value: dict[str, Any], mode: Mode) -> FieldError | None:
+        """The errors of a nested record, which is always checked as a complete one."""
+        if not mode.processed:
+            try:
+                value = self.process(value, "insert")
+            except ShorthandViolation as error:
+                return error.fields
+            mode = UPDATE_PROCESSED if mode.updating else INSERT
+        return self.errors(value, mode) or None
+
+    # -- transformations
+
+    def _transformations(self, data: Mapping[str, Any]) -> Sequence[Transformation]:
+        return self.transformations
+
+    def transform(
+        self,
+        data: dict[str, Any],
+        original: Mapping[str, Any] | None = None,
+        *,
+        reading: bool = False,
+    ) -> dict[str, Any]:
+        """Run the transformations for writing (or reading); ``original`` is what was sent.
+
+        Raises:
+            TransformationError: one of them failed.
+        """
+        changed = False
+        out = data
+        for transformation in self._transformations(data):
+            function = transformation.on_read if reading else transformation.on_write
+            if function is None:
+                continue
+            arguments: list[Any] | None = [out]
+            if transformation.inputs or transformation.needs:
+                arguments = _arguments(transformation, data, original, out if changed else None)
+            if arguments is None:
+                continue
+            try:
+                result = function(*arguments)
+            except (ValueError, TypeError) as error:
+                raise TransformationError(f"transformation failed: {error}") from error
+            out = self.merge(result, out)
+            changed = True
+        return out
+
+
+UPDATE_PROCESSED = Mode(updating=True, processed=True)
+_NUMBERS = ("integer", "number")
+
+
+def require_records(fields: Mapping[str, Field]) -> dict[str, Field]:
+    """Fields with records required (deeply) unless they say otherwise; abstract ones untouched."""
+    out: dict[str, Field] = {}
+    for name, field in fields.items():
+        if field.kind == "record" and field.record is not None and not field.get("abstract"):
+            changes: dict[str, Any] = {"record": field.record.with_required_records()}
+            if "required" not in field.attributes:
+                changes["required"] = True
+            out[name] = field.extend(**changes)
+        else:
+            out[name] = field
+    return out
+
+
+def missing(field: Field) -> Any:
+    """What stands for a field that was not sent: default, null, nested defaults, or ABSENT."""
+    value = field.default()
+    if value is not ABSENT:
+        return value
+    if not field.required:
+        return None
+    if field.record is not None and not field.get("abstract"):
+        return field.record.process({}, "insert")
+    return ABSENT
+
+
+def _scalar(field: Field, value: Any, operation: Operation) -> Any:
+    if value is ABSENT:
+        return ABSENT if operation == "update" else missing(field)
+    if value.__class__ is float and value.is_integer() and field.kind in _NUMBERS:
+        return int(value)
+    if value is None and operation == "select" and field.required:
+        return missing(field)
+    return value
+
+
+def adjust(field: Field, value: Any, operation: Operation) -> Any:
+    """An array, set, map or record with its parts processed; sets lose repeated elements."""
+    if value is None and operation == "select" and field.required:
+        return missing(field)
+    if field.get("abstract"):
+        return value
+    if field.record is not None:
+        if value is ABSENT and operation != "update" and field.required:
+            value = missing(field)
+        if isinstance(value, dict):
+            return field.record.process(value, operation)
+    elif isinstance(value, list) and field.elements is not None:
+        elements = field.elements
+        value = _without_repeats(value) if field.kind == "set" else list(value)
+        if elements.composite:
+            value = [adjust(elements, item, operation) for item in value]
+    elif isinstance(value, dict) and field.values is not None:
+        values = field.values
+        if values.composite:
+            value = {key: adjust(values, item, operation) for key, item in value.items()}
+        else:
+            value = dict(value)
+    if value is ABSENT and operation != "update":
+        return missing(field)
+    return value
+
+
+def _without_repeats(values: list[Any]) -> list[Any]:
+    if len(values) < 2:
+        return list(values)
+    out: list[Any] = []
+    seen: set[tuple[bool, Any]] = set()
+    for value in values:
+        if not isinstance(value, (dict, list)):
+            key = (value.__class__ is bool, value)
+            if key in seen:
+                continue
+            seen.add(key)
+        out.append(value)
+    return out
+
+
+def _automatic(name: str, field: Field, value: Any, operation: Operation, context: Context) -> Any:
+    creating = operation != "update"
+    if field.get("uuid"):
+        if value is ABSENT and creating:
+            return context.new_id()
+        # Stores compare ids as text; UUIDs are the same in either case.
+        return value.lower() if isinstance(value, str) else value
+    if field.kind == "string":
+        return context.new_secret() if value is ABSENT and creating else value
+    if name == "updated_at" or (
+        name == "created_at" and creating and (value is None or value is ABSENT)
+    ):
+        if field.kind == "integer":
+            return int(context.now)
+        return round(context.now, 3)
+    return value
+
+
+def _mismatch(data: Mapping[str, Any], name: str, field: Field, value: Any) -> str | None:
+    """The error of a deprecated field sent together with another value of what replaced it."""
+    deprecation = field.get("deprecation")
+    if value is None or not deprecation:
+        return None
+    for replacement in deprecation.get("replaced_with") or ():
+        path = ".".join(replacement["path"])
+        reverse = replacement.get("reverse")
+        current = reverse(data) if reverse else get_path(data, path)
+        if current is ABSENT or current is None or current is False or current == value:
+            continue
+        return (
+            "both deprecated and new field are used but their values mismatch: "
+            f"{name} = {lua.tostring(value)} vs {path} = {lua.tostring(current)}"
+        )
+    return None
+
+
+def _shown(data: Mapping[str, Any], field: Field) -> Any:
+    replaced_with = (field.get("deprecation") or {}).get("replaced_with")
+    if not replaced_with:
+        return ABSENT
+    reverse = replaced_with[0].get("reverse")
+    if reverse is not None:
+        return reverse(data)
+    return get_path(data, ".".join(replaced_with[0]["path"]))
+
+
+def _merge_known(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(values)
+    for key, value in current.items():
+        if out.get(key) is None or value is not None:
+            out[key] = value
+    return out
+
+
+def _check_transformation(
+    transformation: Transformation,
+    data: Mapping[str, Any],
+    original: Mapping[str, Any] | None,
+    stored: Mapping[str, Any] | None,
+    errors: Errors,
+) -> None:
+    """What a transformation needs must have been sent together with what it works on."""
+    names = (*transformation.inputs, *transformation.needs)
+    if not names:
+        return
+    sent = original if original is not None else data
+    given = any(is_nonempty(get_path(sent, name)) for name in transformation.inputs)
+    changed = stored is not None and any(
+        get_path(sent, name) != get_path(stored, name) for name in transformation.needs
+    )
+    if not changed and not given:
+        return
+    source = sent if changed else data
+    for wanted, where in ((names, source), (transformation.inputs, sent)):
+        count = sum(is_nonempty(get_path(where, name)) for name in wanted)
+        if 0 < count < len(wanted):
+            add_entity_error(
+                errors, f"all or none of these fields must be set: {quoted_list(wanted)}"
+            )
+            return
+
+
+def _arguments(
+    transformation: Transformation,
+    data: Mapping[str, Any],
+    original: Mapping[str, Any] | None,
+    output: Mapping[str, Any] | None,
+) -> list[Any] | None:
+    """The values a transformation works on, or None when one of them is not set."""
+    out: list[Any] = []
+    current = output if output is not None else data
+    sent = output if output is not None else (original if original is not None else data)
+    for name in transformation.inputs:
+        if not is_nonempty(get_path(sent, name)):
+            return None
+        out.append(get_path(current, name))
+    for name in transformation.needs:
+        value = get_path(current, name)
+        if not is_nonempty(value):
+            return None
+        out.append(value)
+    return out
