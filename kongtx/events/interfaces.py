@@ -40,3 +40,32 @@ class IEventBus(Interface):
         @param weak: keep no reference that would keep the callback's object alive.
         @return: a function that ends the subscription.
         """
+
+
+class IMasterLink(Interface):
+    """Questions between a worker and its master."""
+
+    def call(name: str, data: Any = None) -> Deferred[Any]:
+        """Ask the master.
+
+        @param data: anything JSON can hold.
+        @return: a Deferred of the answer's data; fails with L{kongtx.events.errors.CallError}.
+        """
+
+    def serve(name: str, handler: Callable[..., object]) -> None:
+        """Answer questions: C{handler(data, peer)} returns data, a Deferred or a coroutine."""
+
+
+class ILeases(Interface):
+    """Names that one worker of the node holds at a time."""
+
+    def hold(name: str, tell: Callable[[bool], object]) -> Callable[[], None]:
+        """Ask to be the one worker that holds a name, until the returned function is called.
+
+        @param tell: called with L{True} when the name is this worker's, with L{False} when it no
+            longer is. A name whose holder stops or dies is offered to the others.
+        @return: a function that gives the name back, or stops asking for it.
+        """
+
+    def close() -> None:
+        """Give every name back."""
