@@ -151,12 +151,10 @@ class Resolver(Service):
         self.reread()
 
     def _read_hosts(self, text: str) -> None:
-        before, self._lookup.hosts = self._lookup.hosts, parse_hosts(text)
-        changed = before.keys() | self._lookup.hosts.keys()
-        for name in [name for name in self._entries if name.lower().rstrip(".") in changed]:
-            del self._entries[name]
-        # What was found through a search suffix or an SRV target may have been in the file too.
-        self._lookup.forget_failures()
+        self._lookup.hosts = parse_hosts(text)
+        # Search suffixes, CNAMEs and SRV targets may lead to the file from any name; what the
+        # servers said is still known to the lookup, so this asks nobody again.
+        self._entries.clear()
 
     def _read_resolv_conf(self, text: str) -> None:
         settings = self._settings
@@ -173,7 +171,7 @@ class Resolver(Service):
                 random=self._random,
             )
         self._lookup.forget_failures()
-        for name in [name for name, entry in self._entries.items() if entry.error is not None]:
+        for name in [name for name, entry in self._entries.items() if entry.answer is None]:
             del self._entries[name]
 
     def _entry(self, name: str) -> _Entry | Deferred[_Entry]:

@@ -409,6 +409,21 @@ def test_the_files_are_read_again_when_they_change(setup):
     assert it.clock.getDelayedCalls() == []
 
 
+def test_a_changed_hosts_file_holds_for_names_that_led_to_it_by_a_suffix(setup):
+    it = setup({("a.test", A): a("a.test", "1.1.1.1")}, order=("A",))
+    it.conf.write_text("search corp.test")
+    it.hosts.write_text("10.0.0.1 db.corp.test")
+    it.resolver.reread()
+    before = [it.addresses("db"), it.addresses("a.test")]
+    it.hosts.write_text("10.0.0.22 db.corp.test")
+    it.resolver.reread()
+
+    assert before == [["10.0.0.1"], ["1.1.1.1"]]
+    assert it.addresses("db") == ["10.0.0.22"]
+    assert it.addresses("a.test") == ["1.1.1.1"]
+    assert it.servers.asked["a.test", A] == 1
+
+
 def test_to_ip_turns_over_the_addresses(setup):
     it = setup({("a.test", A): a("a.test", "1.1.1.1", "1.1.1.2")})
     first = it.resolver.to_ip("a.test", 80)
