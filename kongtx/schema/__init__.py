@@ -22,6 +22,7 @@ from kongtx.schema.errors import (
 )
 from kongtx.schema.field import ABSENT, Field, is_reference
 from kongtx.schema.fields import (
+    abstract_record,
     any_value,
     array,
     boolean,
@@ -54,6 +55,7 @@ __all__ = [
     "Subschema",
     "Transformation",
     "TransformationError",
+    "abstract_record",
     "any_value",
     "array",
     "at_least_one_of",

@@ -57,6 +57,11 @@ def record(
     return Field("record", record=body, **attributes)
 
 
+def abstract_record() -> Field:
+    """An object whose fields each subschema defines."""
+    return Field("record", abstract=True)
+
+
 def foreign(reference: str, **attributes: Any) -> Field:
     """A reference to an entity of another schema: ``{"id": ...}``."""
     return Field("foreign", reference=reference, **attributes)
