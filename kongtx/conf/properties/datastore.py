@@ -1,0 +1,231 @@
+"""Properties of the places where entities are kept."""
+
+import math
+
+from kongtx.conf.properties.model import (
+    Bounds,
+    Check,
+    Mark,
+    Property,
+    Section,
+    array,
+    between,
+    boolean,
+    enumeration,
+    integer,
+    size,
+    string,
+)
+
+# Kong's words; zero is fine.
+_PG_COUNT = Bounds(0, math.inf, "must be greater than 0", "must be an integer greater than 0")
+_PORT = between(1, 65535, "must be a port from 1 to 65535")
+
+
+def _read_only() -> tuple[Property, ...]:
+    """The pg_ro properties: as the pg ones, for the connection that only reads."""
+
+    def about(name: str) -> str:
+        return f"``pg_{name}`` of the read-only connection; by default that value."
+
+    def counted(name: str, check: Check = _PG_COUNT) -> Property:
+        return integer(
+            f"pg_ro_{name}", None, about(name), check=check, shown_default=f"<pg_{name}>"
+        )
+
+    def text(name: str, sensitive: bool = False) -> Property:
+        return string(
+            f"pg_ro_{name}",
+            None,
+            about(name),
+            sensitive=sensitive,
+            shown_default=f"<pg_{name}>",
+        )
+
+    def flag(name: str) -> Property:
+        return boolean(f"pg_ro_{name}", None, about(name), shown_default=f"<pg_{name}>")
+
+    return (
+        string(
+            "pg_ro_host",
+            None,
+            """Host of a PostgreSQL replica that answers the queries which only read. Without a
+            value there is one connection for everything.""",
+        ),
+        counted("port", _PORT),
+        counted("timeout"),
+        text("user"),
+        text("password", sensitive=True),
+        text("database"),
+        text("schema"),
+        flag("ssl"),
+        flag("ssl_verify"),
+        counted("max_concurrent_queries"),
+        counted("semaphore_timeout"),
+        counted("keepalive_timeout"),
+        counted("pool_size"),
+        counted("backlog"),
+    )
+
+
+SECTION = Section(
+    "Datastore",
+    "Routes, services, plugins and the rest are kept in a database, which all nodes of a cluster "
+    "share, or (``database = off``) come from one declarative file. kongtx starts without any "
+    "setting on SQLite, which serves one node.",
+    (
+        enumeration(
+            "database",
+            "sqlite",
+            ("sqlite", "postgres", "cassandra", "off"),
+            """Where entities are kept: ``sqlite`` (a file below the prefix, for one node),
+            ``postgres``, ``cassandra``, or ``off`` (the declarative file).""",
+        ),
+        string(
+            "sqlite_path",
+            "kongtx.sqlite",
+            "The SQLite file, relative to the prefix unless it is absolute.",
+        ),
+        string("pg_host", "127.0.0.1", "Host of the PostgreSQL server."),
+        integer("pg_port", "5432", "Port of the PostgreSQL server.", check=_PORT),
+        integer(
+            "pg_timeout",
+            "5000",
+            "Milliseconds for connecting, reading and writing.",
+        ),
+        string("pg_user", "kong", "User of the database.", required=False),
+        string("pg_password", None, "The user's password.", sensitive=True),
+        string("pg_database", "kong", "Name of the database."),
+        string(
+            "pg_schema",
+            None,
+            "Schema in the database; without a value the server's search path decides.",
+        ),
+        boolean("pg_ssl", "off", "Whether the connection uses TLS where the server offers it."),
+        boolean(
+            "pg_ssl_verify",
+            "off",
+            """Whether the server's certificate is verified, by the authorities in
+            ``lua_ssl_trusted_certificate``.""",
+        ),
+        integer(
+            "pg_max_concurrent_queries",
+            "0",
+            "Queries that one worker may have under way; 0 sets no limit.",
+            check=_PG_COUNT,
+        ),
+        integer(
+            "pg_semaphore_timeout",
+            "60000",
+            "Milliseconds that a query waits for its turn under that limit.",
+            check=_PG_COUNT,
+        ),
+        integer(
+            "pg_keepalive_timeout",
+            None,
+            "Milliseconds that an idle connection is kept; 0 sets no limit.",
+            check=_PG_COUNT,
+        ),
+        integer(
+            "pg_pool_size",
+            None,
+            "Connections that one worker keeps.",
+            check=_PG_COUNT,
+        ),
+        integer(
+            "pg_backlog",
+            None,
+            """Queries that may wait for a connection of a full pool; more of them fail at once.
+            Without a value the pool does not limit the connections.""",
+            check=_PG_COUNT,
+        ),
+        integer(
+            "_debug_pg_ttl_cleanup_interval",
+            "300",
+            "Seconds between sweeps of expired rows.",
+            hidden=True,
+        ),
+        *_read_only(),
+        array(
+            "cassandra_contact_points",
+            "127.0.0.1",
+            "Hosts of the Cassandra cluster that are asked first; they name the others.",
+        ),
+        integer("cassandra_port", "9042", "Port of all its hosts.", check=_PORT),
+        string("cassandra_keyspace", "kong", "Keyspace; it is made when it is not there."),
+        enumeration(
+            "cassandra_consistency",
+            "LOCAL_QUORUM",
+            ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"),
+            "How many replicas must agree when reading and writing.",
+        ),
+        integer(
+            "cassandra_timeout",
+            "5000",
+            "Milliseconds for connecting, reading and writing.",
+        ),
+        boolean("cassandra_ssl", "off", "Whether the connections use TLS."),
+        boolean(
+            "cassandra_ssl_verify",
+            "off",
+            """Whether the hosts' certificates are verified, by the authorities in
+            ``lua_ssl_trusted_certificate``.""",
+        ),
+        string("cassandra_username", None, "User name, where the cluster asks for one."),
+        string("cassandra_password", None, "The user's password.", sensitive=True),
+        string(
+            "cassandra_local_datacenter",
+            None,
+            "Data centre whose hosts are asked before those of others.",
+        ),
+        enumeration(
+            "cassandra_repl_strategy",
+            "SimpleStrategy",
+            ("SimpleStrategy", "NetworkTopologyStrategy"),
+            "Replication strategy of a keyspace that kongtx makes.",
+        ),
+        string(
+            "cassandra_repl_factor",
+            "1",
+            """Replicas of a keyspace that kongtx makes: a number, or for
+            ``NetworkTopologyStrategy`` data centres with their numbers
+            (``dc1:3 dc2:2``).""",
+        ),
+        integer(
+            "cassandra_schema_consensus_timeout",
+            "10000",
+            "Milliseconds that migrations wait for all hosts to agree on a new schema.",
+        ),
+        string(
+            "declarative_config",
+            None,
+            """File (YAML or JSON) with all entities, for ``database = off``. A data plane
+            starts with it until the control plane has spoken.""",
+        ),
+        string(
+            "declarative_config_string",
+            None,
+            "The same as text; the file wins when both are given.",
+            sensitive=True,
+        ),
+        string(
+            "lmdb_environment_path",
+            "dbless.lmdb",
+            """Directory for the entities of ``database = off`` and of data planes, relative to
+            the prefix unless it is absolute.""",
+        ),
+        size(
+            "lmdb_map_size",
+            "2048m",
+            """Size to which that directory may grow; a configuration that does not fit is
+            refused.""",
+        ),
+        integer(
+            "worker_events_max_payload",
+            "65535",
+            "Largest event between Kong's workers. kongtx sends larger ones in pieces.",
+            mark=Mark.NGINX,
+            hidden=True,
+        ),
+    ),
+)

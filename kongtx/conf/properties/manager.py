@@ -1,0 +1,88 @@
+"""Properties of the web interface and of WebAssembly filters."""
+
+import re
+
+from kongtx.conf.properties.model import Mark, Section, array, boolean, string
+
+
+def _gui_path(value: str) -> str | None:
+    if not value.startswith("/"):
+        return " must start with a slash ('/')"
+    if len(value) > 1 and value.endswith("/"):
+        return " must not end with a slash ('/')"
+    if re.search(r"[^A-Za-z0-9\-_/]", value):
+        return (
+            " can only contain letters, digits, hyphens ('-'), underscores ('_'), and slashes ('/')"
+        )
+    if "//" in value:
+        return " must not contain continuous slashes ('/')"
+    return None
+
+
+MANAGER = Section(
+    "Manager",
+    "The web interface for the Admin API.",
+    (
+        array(
+            "admin_gui_listen",
+            "0.0.0.0:8002, 0.0.0.0:8445 ssl",
+            "Addresses of the web interface, or ``off``.",
+        ),
+        array(
+            "admin_gui_url",
+            None,
+            """Addresses under which browsers reach the web interface; only these may call the
+            Admin API from a page. Without a value every page may.""",
+        ),
+        string(
+            "admin_gui_path",
+            "/",
+            "Path below which the web interface is served.",
+            check=_gui_path,
+        ),
+        string(
+            "admin_gui_api_url",
+            None,
+            "Address of the Admin API that the web interface is told; else it guesses.",
+        ),
+        array("admin_gui_ssl_cert", None, "Certificates of the web interface."),
+        array(
+            "admin_gui_ssl_cert_key",
+            None,
+            "Private keys of ``admin_gui_ssl_cert``.",
+            sensitive=True,
+        ),
+        string(
+            "admin_gui_access_log",
+            "logs/admin_gui_access.log",
+            "File for the access log of the web interface; ``off`` writes none.",
+        ),
+        string(
+            "admin_gui_error_log",
+            "logs/admin_gui_error.log",
+            "File for errors of the web interface.",
+        ),
+    ),
+)
+
+WASM = Section(
+    "WebAssembly",
+    "Kong's proxy-wasm filters. kongtx does not run them.",
+    (
+        boolean("wasm", "off", "Whether Kong runs filters.", mark=Mark.NGINX),
+        string("wasm_filters_path", None, "Directory of the filters.", mark=Mark.NGINX),
+        array(
+            "wasm_filters",
+            "bundled,user",
+            "Which filters Kong loads.",
+            mark=Mark.NGINX,
+        ),
+        string(
+            "wasm_dynamic_module",
+            None,
+            "The nginx module that runs filters.",
+            mark=Mark.NGINX,
+            hidden=True,
+        ),
+    ),
+)
