@@ -1,0 +1,177 @@
+"""C{kong}: the object that a plugin's phase methods get, one a request; on the hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kongtx.cache.interfaces import ICache
+from kongtx.pdk.client import Client
+from kongtx.pdk.log import Log
+from kongtx.pdk.node import Node
+from kongtx.pdk.phases import ROUTED, only_in
+from kongtx.pdk.request import Request
+from kongtx.pdk.response import Response
+from kongtx.pdk.service import Service
+from kongtx.proxy.interfaces import IRequestContext
+
+
+class Router:
+    """C{kong.router}: what the request was routed to."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: IRequestContext) -> None:
+        self._request = request
+
+    @only_in(ROUTED, "router.get_route")
+    def get_route(self) -> Mapping[str, Any] | None:
+        """The route entity; L{None} if no route matched."""
+        return self._request.route
+
+    @only_in(ROUTED, "router.get_service")
+    def get_service(self) -> Mapping[str, Any] | None:
+        """The service entity; L{None} if there is none."""
+        return self._request.service
+
+
+class Context:
+    """C{kong.ctx}: values that live as long as the request."""
+
+    __slots__ = ("_kong",)
+
+    def __init__(self, kong: Kong) -> None:
+        self._kong = kong
+
+    @property
+    def shared(self) -> dict[Any, Any]:
+        """For plugins among themselves."""
+        return self._kong.raw.shared
+
+    @property
+    def plugin(self) -> dict[Any, Any]:
+        """Of the running plugin, whatever its configuration."""
+        data = self._kong.raw.plugin_data
+        name = self._kong.plugin_name
+        held: dict[Any, Any] | None = data.get(name)
+        if held is None:
+            held = data[name] = {}
+        return held
+
+
+class RunningPlugin:
+    """C{kong.plugin}: the plugin that runs now."""
+
+    __slots__ = ("_kong",)
+
+    def __init__(self, kong: Kong) -> None:
+        self._kong = kong
+
+    def get_id(self) -> str:
+        """The id of the plugin entity whose configuration is in use."""
+        return self._kong.plugin_id
+
+
+class Kong:
+    """What plugins see. Parts are made when first asked for.
+
+    @ivar raw: the request itself, in bytes, for plugins that count microseconds.
+    @ivar node: the worker's L{Node}.
+    """
+
+    __slots__ = (
+        "_client",
+        "_log",
+        "_request",
+        "_response",
+        "_service",
+        "node",
+        "plugin_id",
+        "plugin_name",
+        "raw",
+    )
+
+    def __init__(self, request: IRequestContext, node: Node) -> None:
+        self.raw = request
+        self.node = node
+        self.plugin_name = ""
+        self.plugin_id = ""
+        self._client: Client | None = None
+        self._log: Log | None = None
+        self._request: Request | None = None
+        self._response: Response | None = None
+        self._service: Service | None = None
+
+    @property
+    def request(self) -> Request:
+        """The client's request."""
+        if self._request is None:
+            self._request = Request(self.raw, self.node)
+        return self._request
+
+    @property
+    def client(self) -> Client:
+        """Who asks."""
+        if self._client is None:
+            self._client = Client(self.raw, self.node)
+        return self._client
+
+    @property
+    def service(self) -> Service:
+        """Where the request goes, with what, and what came back."""
+        if self._service is None:
+            self._service = Service(self.raw, self.node)
+        return self._service
+
+    @property
+    def response(self) -> Response:
+        """What goes to the client."""
+        if self._response is None:
+            self._response = Response(self.raw, self.node)
+        return self._response
+
+    @property
+    def log(self) -> Log:
+        """Log lines in the running plugin's name, and the log entry."""
+        if self._log is None:
+            self._log = Log(self.raw, self.node)
+        self._log._namespace = self.plugin_name or "kong"
+        return self._log
+
+    @property
+    def router(self) -> Router:
+        """What the request was routed to."""
+        return Router(self.raw)
+
+    @property
+    def ctx(self) -> Context:
+        """Values that live as long as the request."""
+        return Context(self)
+
+    @property
+    def plugin(self) -> RunningPlugin:
+        """The plugin that runs now."""
+        return RunningPlugin(self)
+
+    @property
+    def cache(self) -> ICache:
+        """The node's cache."""
+        return self.node.cache
+
+    @property
+    def db(self) -> Any:
+        """The configuration store."""
+        return self.node.store
+
+    @property
+    def configuration(self) -> Any:
+        """The gateway's configuration, read only."""
+        return self.node.configuration
+
+
+def kong_of(request: IRequestContext, node: Node) -> Kong:
+    """The L{Kong} of a request, made when it is first needed."""
+    kong: Kong | None = request.pdk
+    if kong is None:
+        kong = request.pdk = Kong(request, node)
+    return kong

@@ -1,0 +1,143 @@
+"""C{kong.log}: log lines, and the entry that log plugins send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.logger import Logger, LogLevel
+
+from kongtx.pdk.entry import Entry, add_value, http_entry
+from kongtx.pdk.errors import ArgumentError
+from kongtx.pdk.node import Node
+from kongtx.pdk.phases import LOG, REQUEST, only_in
+from kongtx.proxy.interfaces import IRequestContext
+
+_LEVELS = {
+    "debug": LogLevel.debug,
+    "info": LogLevel.info,
+    "notice": LogLevel.info,
+    "warn": LogLevel.warn,
+    "err": LogLevel.error,
+    "crit": LogLevel.critical,
+    "alert": LogLevel.critical,
+    "emerg": LogLevel.critical,
+}
+_LOGGERS: dict[str, Logger] = {}
+
+
+class Log:
+    """Lines of the running plugin; calling it is L{notice}.
+
+    The first argument is a template with C{{fields}}, as everywhere in Twisted.
+    """
+
+    __slots__ = ("_namespace", "_node", "_request", "_values")
+
+    def __init__(self, request: IRequestContext, node: Node) -> None:
+        self._request = request
+        self._node = node
+        self._namespace = "kong"
+        self._values: list[tuple[str, Any, str]] = []
+
+    def __call__(self, template: str, **fields: Any) -> None:
+        self._emit("notice", template, fields)
+
+    def debug(self, template: str, **fields: Any) -> None:
+        """For whoever looks for a fault."""
+        self._emit("debug", template, fields)
+
+    def info(self, template: str, **fields: Any) -> None:
+        """What happens in normal operation."""
+        self._emit("info", template, fields)
+
+    def notice(self, template: str, **fields: Any) -> None:
+        """What is normal and worth to be seen."""
+        self._emit("notice", template, fields)
+
+    def warn(self, template: str, **fields: Any) -> None:
+        """What may lead to a fault."""
+        self._emit("warn", template, fields)
+
+    def err(self, template: str, **fields: Any) -> None:
+        """A fault."""
+        self._emit("err", template, fields)
+
+    def crit(self, template: str, **fields: Any) -> None:
+        """A fault that takes a part of the gateway out."""
+        self._emit("crit", template, fields)
+
+    def alert(self, template: str, **fields: Any) -> None:
+        """A fault that someone must act on now."""
+        self._emit("alert", template, fields)
+
+    def emerg(self, template: str, **fields: Any) -> None:
+        """The gateway cannot serve."""
+        self._emit("emerg", template, fields)
+
+    def inspect(self, *values: Any) -> None:
+        """Values as Python writes them, at the debug level."""
+        self._emit("debug", "{values}", {"values": ", ".join(map(repr, values))})
+
+    def deprecation(self, message: str, after: str | None = None, removal: str | None = None) -> None:
+        """Warn of something that will go away.
+
+        @param after: the version since which it is deprecated.
+        @param removal: the version without it.
+        """
+        if after:
+            message += f" (deprecated after {after}{f', removed in {removal}' if removal else ''})"
+        self._emit("warn", "{message}", {"message": message})
+
+    @only_in(REQUEST - {"balancer"}, "log.set_serialize_value")
+    def set_serialize_value(self, key: str, value: Any, mode: str = "set") -> None:
+        """Put a value into the log entry of this request.
+
+        @param key: dots nest.
+        @param value: L{None} removes; else a number, text, boolean or a mapping of these.
+        @param mode: C{set}; C{add} only where there is nothing; C{replace} only where there is.
+        @raise ArgumentError: for another mode, or a value that no log entry can hold.
+        """
+        if mode not in ("set", "add", "replace"):
+            raise ArgumentError(f"mode {mode!r}: must be 'set', 'add' or 'replace'")
+        _check_value(value, ())
+        self._values.append((key, value, mode))
+
+    @only_in(frozenset({LOG}), "log.serialize")
+    def serialize(self) -> Entry:
+        """The log entry of this request, as log plugins send it."""
+        entry = http_entry(self._request, self._node)
+        for key, value, mode in self._values:
+            add_value(entry, key, value, mode)
+        return entry
+
+    def _emit(self, level: str, template: str, fields: Mapping[str, Any]) -> None:
+        logger = _LOGGERS.get(self._namespace)
+        if logger is None:
+            logger = _LOGGERS[self._namespace] = Logger(namespace=self._namespace)
+        logger.emit(
+            _LEVELS[level],
+            template,
+            kong_level=level,
+            plugin=self._namespace,
+            request_id=self._request.request_id.decode(),
+            **fields,
+        )
+
+
+def _check_value(value: Any, above: tuple[int, ...]) -> None:
+    if isinstance(value, Mapping) and id(value) not in above:
+        for key, each in value.items():
+            if not isinstance(key, str):
+                break
+            _check_value(each, (*above, id(value)))
+        else:
+            return
+    elif value is None or isinstance(value, (str, int, float, bool)):
+        return
+    raise ArgumentError(
+        "value must be nil, a number, string, boolean or a non-self-referencial table "
+        "containing numbers, string and booleans"
+    )
+
+

@@ -1,0 +1,82 @@
+"""The node and worker that plugins run in: one object a worker, shared by all requests."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorCore, IReactorTime
+
+from kongtx.cache.interfaces import ICache
+from kongtx.cache.shared import SharedMemory
+from kongtx.events.interfaces import IEventBus
+from kongtx.lib.ids import is_uuid
+
+Consumer = Mapping[str, Any]
+
+
+@attrs.define
+class Node:
+    """What a worker lends to its plugins.
+
+    @ivar node_id: a UUID, the same in all workers of the node.
+    @ivar worker_id: 0 for the first worker of the node.
+    @ivar configuration: L{kongtx.conf.Configuration}, or anything with its attributes.
+    @ivar cache: the node's cache; C{kong.cache}.
+    @ivar store: the configuration store; C{kong.db}.
+    @ivar memory: memory that the workers of the node share, for counters.
+    @ivar bus: the event bus of the node.
+    @ivar clock: schedules what plugins do later.
+    @ivar reactor: connects plugins to servers of their own.
+    @ivar is_trusted: whether an address is one of C{trusted_ips}.
+    @ivar has_upstream: whether the configuration has an upstream of a name.
+    @ivar resolve_vault: what a C{{vault://…}} reference stands for.
+    @ivar statistics: counts of connections and requests, as C{GET /status} shows them.
+    @ivar cluster_id: the same in all nodes of a database.
+    """
+
+    node_id: str
+    worker_id: int
+    configuration: Any
+    cache: ICache
+    store: Any
+    memory: SharedMemory
+    bus: IEventBus
+    clock: IReactorTime
+    reactor: IReactorCore
+    is_trusted: Callable[[str], bool]
+    has_upstream: Callable[[str], bool]
+    resolve_vault: Callable[[str], str]
+    statistics: Callable[[], Mapping[str, int]]
+    cluster_id: str | None = None
+    hostname: str = attrs.Factory(socket.gethostname)
+    shared: dict[Any, Any] = attrs.Factory(dict)
+
+    def consumer(
+        self, key: str, by_username: bool = False
+    ) -> Consumer | Deferred[Consumer | None] | None:
+        """A consumer by id, or by username where that is allowed, through the cache."""
+        if is_uuid(key):
+            return self.cache.get(f"consumers:{key}:::::", self._load_consumer, "id", key)
+        if by_username:
+            return self.cache.get(
+                f"consumers_by_username:{key}", self._load_consumer, "username", key
+            )
+        return None
+
+    def forwarded_port(self, port: int) -> int:
+        """The port that clients see for a listener's port (C{port_maps})."""
+        for entry in self.configuration.port_maps or ():
+            outside, _, inside = entry.partition(":")
+            if inside == str(port):
+                return int(outside)
+        return port
+
+    def _load_consumer(self, field: str, value: str) -> Deferred[Consumer | None]:
+        consumers = self.store["consumers"]
+        if field == "id":
+            return maybeDeferred(consumers.select, value)
+        return maybeDeferred(consumers.select_by, field, value)
