@@ -54,9 +54,7 @@ class Client:
         return self._request.consumer
 
     @only_in(ROUTED, "client.load_consumer")
-    async def load_consumer(
-        self, key: str, by_username: bool = False
-    ) -> Mapping[str, Any] | None:
+    async def load_consumer(self, key: str, by_username: bool = False) -> Mapping[str, Any] | None:
         """A consumer by its id, through the cache.
 
         @param by_username: C{key} may be a username too.

@@ -12,7 +12,9 @@ class PhaseError(PDKError):
 
     def __init__(self, function: str, phase: str, allowed: frozenset[str]) -> None:
         names = ", ".join(sorted(allowed))
-        super().__init__(f"kong.{function} cannot be called in the {phase} phase; it can in: {names}")
+        super().__init__(
+            f"kong.{function} cannot be called in the {phase} phase; it can in: {names}"
+        )
         self.function = function
         self.phase = phase
 

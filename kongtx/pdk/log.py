@@ -79,7 +79,9 @@ class Log:
         """Values as Python writes them, at the debug level."""
         self._emit("debug", "{values}", {"values": ", ".join(map(repr, values))})
 
-    def deprecation(self, message: str, after: str | None = None, removal: str | None = None) -> None:
+    def deprecation(
+        self, message: str, after: str | None = None, removal: str | None = None
+    ) -> None:
         """Warn of something that will go away.
 
         @param after: the version since which it is deprecated.
@@ -139,5 +141,3 @@ def _check_value(value: Any, above: tuple[int, ...]) -> None:
         "value must be nil, a number, string, boolean or a non-self-referencial table "
         "containing numbers, string and booleans"
     )
-
-

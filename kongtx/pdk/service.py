@@ -29,8 +29,8 @@ from kongtx.proxy.interfaces import IRequestContext
 
 _ACCESS = frozenset({ACCESS})
 _METHODS = frozenset(
-    "GET HEAD PUT POST DELETE OPTIONS MKCOL COPY MOVE PROPFIND PROPPATCH LOCK UNLOCK PATCH "
-    "TRACE".split()
+    b"GET HEAD PUT POST DELETE OPTIONS MKCOL COPY MOVE PROPFIND PROPPATCH LOCK UNLOCK PATCH "
+    b"TRACE".split()
 )
 _LONGEST_TIMEOUT_MS = 2**31 - 2
 
@@ -88,9 +88,10 @@ class ServiceRequest:
     @only_in(BEFORE_UPSTREAM, "service.request.set_method")
     def set_method(self, method: str) -> None:
         """The method, upper case."""
-        if method not in _METHODS:
-            raise ArgumentError(f"method {method!r}: must be one of {', '.join(sorted(_METHODS))}")
-        self._request.method = method.encode()
+        if encode(method) not in _METHODS:
+            names = b", ".join(sorted(_METHODS)).decode()
+            raise ArgumentError(f"method {method!r}: must be one of {names}")
+        self._request.method = encode(method)
 
     @only_in(BEFORE_PEER, "service.request.set_header")
     def set_header(self, name: str, value: HeaderValue | Sequence[HeaderValue]) -> None:
@@ -140,7 +141,9 @@ class ServiceRequest:
         if content_type is None:
             received = self._request.get_header(b"content-type")
             if received is None:
-                raise PDKError("content type was neither explicitly given as an argument or received")
+                raise PDKError(
+                    "content type was neither explicitly given as an argument or received"
+                )
             content_type = received.decode("latin-1")
         body, content_type = bodies.make(content, content_type)
         self._request.upstream_body = body
@@ -258,7 +261,7 @@ class Service:
 
     @only_in(BEFORE_PEER, "service.set_tls_verify")
     def set_tls_verify(self, verify: bool) -> None:
-        """Whether the upstream's certificate is verified, instead of the service's C{tls_verify}."""
+        """Whether the upstream's certificate is verified, instead of C{service.tls_verify}."""
         self._override("tls_verify", verify)
 
     @only_in(BEFORE_PEER, "service.set_tls_verify_depth")

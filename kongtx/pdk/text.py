@@ -27,7 +27,9 @@ def header_name(name: str | bytes) -> bytes:
     @raise ArgumentError: if it is none.
     """
     raw = name.encode("latin-1", "replace") if isinstance(name, str) else name
-    if not raw or any(byte <= 0x20 or byte >= 0x7F or byte in b'()<>@,;:\\"/[]?={}' for byte in raw):
+    if not raw or any(
+        byte <= 0x20 or byte >= 0x7F or byte in b'()<>@,;:\\"/[]?={}' for byte in raw
+    ):
         raise ArgumentError(f"header name {name!r}: must be a token (RFC 9110 §5.6.2)")
     return raw
 
@@ -57,9 +59,7 @@ def header_value(name: str | bytes, value: HeaderValue) -> bytes:
     return raw.strip(b" \t")
 
 
-def header_values(
-    name: str | bytes, value: HeaderValue | Sequence[HeaderValue]
-) -> list[bytes]:
+def header_values(name: str | bytes, value: HeaderValue | Sequence[HeaderValue]) -> list[bytes]:
     """One value or several as bytes."""
     if isinstance(value, (list, tuple)):
         return [header_value(name, each) for each in value]

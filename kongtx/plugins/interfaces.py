@@ -1,0 +1,37 @@
+"""What a plugin is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zope.interface import Attribute, Interface
+
+from kongtx.schema.schema import Schema, Subschema
+
+
+class IPlugin(Interface):
+    """A plugin: one object a worker, whatever number of configurations it has.
+
+    Besides these attributes it has any of the phase methods: C{rewrite}, C{access}, C{response},
+    C{header_filter}, C{body_filter}, C{log}, C{certificate}, each called as
+    C{method(config, kong)}, where C{config} is what L{prepare} made of the configuration that
+    applies, and C{kong} the request's L{kongtx.pdk.kong.Kong}. C{rewrite}, C{access}, C{response}
+    and C{log} may return a Deferred or be coroutines; C{header_filter} and C{body_filter} never
+    wait.
+
+    It may also have C{init_worker(node)}, called once in each worker before it serves, and
+    C{configure(configs)}, called after each change with the prepared configurations in force.
+    """
+
+    name: str = Attribute("``str``: as in ``/plugins``; lower case, words joined by hyphens.")
+    version: str = Attribute("``str``: ``X.Y.Z``.")
+    priority: int = Attribute("``int``: the greater runs first, in every phase.")
+    subschema: Subschema = Attribute("The L{Subschema}: at least the ``config`` field.")
+    entities: Sequence[Schema] = Attribute("Entities of its own, parents first.")
+
+    def prepare(config: Mapping[str, Any]) -> Any:
+        """Make what the phase methods get of a configuration; called once a configuration.
+
+        The place for whatever can be computed before a request comes.
+        """
