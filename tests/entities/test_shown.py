@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from kongtx.entities import CORE, core_registry
+from kongtx.entities.credentials import PLUGIN_ENTITIES
 from kongtx.entities.vaults import env
+from kongtx.schema import Schema
 
 DATA = Path(__file__).parents[1] / "data" / "schemas"
 EXPECTED: dict[str, Any] = json.loads((DATA / "entities.json").read_text())
@@ -24,6 +26,19 @@ def test_a_core_entity_is_shown_as_kong_shows_it(name: str) -> None:
     for ours, theirs in zip(shown["fields"], expected["fields"], strict=True):
         assert ours == theirs
     assert shown == expected
+
+
+def credentials() -> dict[str, Schema]:
+    return {schema.name: schema for make in PLUGIN_ENTITIES.values() for schema in make()}
+
+
+@pytest.mark.parametrize("name", sorted(credentials()))
+def test_a_plugins_entity_is_shown_as_kong_shows_it(name: str) -> None:
+    assert credentials()[name].to_schema_json() == EXPECTED[name]
+
+
+def test_every_entity_that_kong_shows_is_there() -> None:
+    assert sorted([*CORE, *credentials()]) == sorted(EXPECTED)
 
 
 def test_the_env_vault_is_shown_as_kong_shows_it() -> None:
