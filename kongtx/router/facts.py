@@ -1,0 +1,140 @@
+"""What one request offers to match on, worked out once and only when asked. Hot path."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from kongtx.router.interfaces import IRouteRequest
+
+Address: TypeAlias = tuple[int, int]
+"""An IP version, 4 or 6, and the address as a number."""
+
+HTTP_SCHEMES = frozenset({b"http", b"https"})
+
+_EMPTY: Sequence[bytes] = ()
+_MAPPED = 0xFFFF
+_MAPPED_BITS = 32
+
+
+def parse_address(text: str) -> Address | None:
+    """Read an IP address; an IPv4 address mapped into IPv6 is read as IPv4.
+
+    @return: L{None} when C{text} is no address.
+    """
+    try:
+        if ":" not in text:
+            return 4, int.from_bytes(socket.inet_pton(socket.AF_INET, text))
+        number = int.from_bytes(socket.inet_pton(socket.AF_INET6, text.strip("[]")))
+    except (OSError, ValueError):
+        return None
+    if number >> _MAPPED_BITS == _MAPPED:
+        return 4, number & 0xFFFFFFFF
+    return 6, number
+
+
+class Facts:
+    """A view of a request; lives for one decision."""
+
+    __slots__ = (
+        "_destination_ip",
+        "_headers",
+        "_queries",
+        "_segments",
+        "_source_ip",
+        "host",
+        "method",
+        "path",
+        "port",
+        "request",
+        "scheme",
+        "sni",
+    )
+
+    def __init__(self, request: IRouteRequest) -> None:
+        self.request = request
+        self.method: bytes = request.method
+        host: bytes = request.host
+        self.host = host if host[:1] != b"[" else host.strip(b"[]")
+        self.port: int = request.host_port
+        self.path: bytes = request.path
+        self.scheme: bytes = request.scheme
+        self.sni: bytes = request.sni
+        self._headers: dict[bytes, list[bytes]] | None = None
+        self._queries: dict[bytes, list[bytes]] | None = None
+        self._segments: list[bytes] | None = None
+        self._source_ip: Address | None = None
+        self._destination_ip: Address | None = None
+
+    def header(self, name: bytes, dashed: bytes) -> Sequence[bytes]:
+        """List a header's values in order.
+
+        @param name: the name to look for first, lower case; may hold underscores.
+        @param dashed: the same name with dashes, used when the first is absent.
+        """
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = {}
+            for key, value in self.request.headers:
+                known = headers.get(key)
+                if known is None:
+                    headers[key] = [value]
+                else:
+                    known.append(value)
+        return headers.get(name) or headers.get(dashed) or _EMPTY
+
+    def query(self, name: bytes) -> Sequence[bytes]:
+        """List a query argument's values in order; one without C{=} has an empty value."""
+        queries = self._queries
+        if queries is None:
+            queries = self._queries = parse_query(self.request.query)
+        return queries.get(name, _EMPTY)
+
+    @property
+    def segments(self) -> list[bytes]:
+        """The path cut at its slashes, without the empty piece before the first."""
+        segments = self._segments
+        if segments is None:
+            segments = self._segments = self.path[1:].split(b"/") if self.path[1:] else []
+        return segments
+
+    @property
+    def source_ip(self) -> Address | None:
+        """The client's address."""
+        if self._source_ip is None:
+            self._source_ip = parse_address(self.request.source[0])
+        return self._source_ip
+
+    @property
+    def destination_port(self) -> int:
+        """The port asked for: a Host header's own counts before the listener's."""
+        if self.scheme in HTTP_SCHEMES:
+            return self.port
+        return self.request.destination[1]
+
+    @property
+    def destination_ip(self) -> Address | None:
+        """The address that the client connected to."""
+        if self._destination_ip is None:
+            self._destination_ip = parse_address(self.request.destination[0])
+        return self._destination_ip
+
+
+def parse_query(query: bytes) -> dict[bytes, list[bytes]]:
+    """Decode a query string, C{+} being a space.
+
+    @param query: what follows the C{?}.
+    @return: each name's values, in order.
+    """
+    found: dict[bytes, list[bytes]] = {}
+    for piece in query.split(b"&"):
+        if not piece:
+            continue
+        name, _, value = piece.partition(b"=")
+        if b"%" in piece or b"+" in piece:
+            name = unquote_to_bytes(name.replace(b"+", b" "))
+            value = unquote_to_bytes(value.replace(b"+", b" "))
+        found.setdefault(name, []).append(value)
+    return found

@@ -1,0 +1,219 @@
+"""The traditional flavor: a route becomes entries, one for each of its paths.
+
+Routes are ranked by how many kinds of condition they have, then by which kinds; then by the rules
+that L{HTTP_SCALE} and L{STREAM_SCALE} list. Source: Kong C{router_flavor = traditional}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kongtx.router.conditions import (
+    Condition,
+    HeaderCondition,
+    HostCondition,
+    MethodCondition,
+    PathCondition,
+    PeerCondition,
+    SniCondition,
+    split_port,
+)
+from kongtx.router.errors import RouterError
+from kongtx.router.model import Entry, Route, Service
+from kongtx.router.regexes import Regex
+from kongtx.router.standing import SIGNED_OFFSET, Component, Scale, age, identity
+
+STREAM_PROTOCOLS = frozenset({"tcp", "tls", "udp", "tls_passthrough"})
+
+CREATION = "created earlier"
+IDENTITY = "lower id"
+POSITION = "listed earlier in the route"
+
+_HOST, _HEADER, _PATH, _METHOD, _SNI, _SOURCE, _DESTINATION = 64, 32, 16, 8, 4, 2, 1
+
+HTTP_SCALE = Scale(
+    (
+        Component("more kinds of condition", 3),
+        Component("stronger kinds of condition (host, header, path, method, SNI)", 7),
+        Component("a host with a port", 1),
+        Component("a wildcard host with a port", 1),
+        Component("plain hosts only", 1),
+        Component("a regex path", 1),
+        Component("more header names", 16),
+        Component("higher regex_priority", 63),
+        Component("longer path", 24),
+        Component(CREATION, 64),
+        Component(IDENTITY, 128),
+        Component(POSITION, 16),
+    )
+)
+
+STREAM_SCALE = Scale(
+    (
+        Component("more kinds of condition", 3),
+        Component("stronger kinds of condition (SNI, source, destination)", 7),
+        Component("a source with both address and port", 1),
+        Component("a destination with both address and port", 1),
+        Component(CREATION, 64),
+        Component(IDENTITY, 128),
+    )
+)
+
+
+def is_stream(route: Route) -> bool:
+    """Tell whether a route is for connections rather than for HTTP requests."""
+    protocols: Sequence[str] = route.get("protocols") or ()
+    return bool(protocols) and protocols[0] in STREAM_PROTOCOLS
+
+
+def compile_route(route: Route, service: Service | None) -> list[Entry]:
+    """Make the entries of a route.
+
+    @raise RouterError: when the route has no condition at all, or a bad one.
+    """
+    if is_stream(route):
+        return [_stream_entry(route, service)]
+    shared = _http_conditions(route)
+    paths: Sequence[str] = route.get("paths") or ()
+    if not shared and not paths:
+        raise RouterError(f"route {route.get('id')} has no condition to match on")
+    entries = []
+    for hosts in _host_groups(route):
+        for position, path in enumerate(paths or (None,)):
+            conditions: list[Condition] = list(shared)
+            if hosts:
+                conditions.insert(0, HostCondition(hosts))
+            locator = None
+            if path is not None:
+                locator = path_condition((path,), anchored=True)
+                conditions.insert(0, locator)
+            entries.append(
+                Entry(
+                    HTTP_SCALE.pack(_standing(route, hosts, path, position)),
+                    route,
+                    service,
+                    tuple(conditions),
+                    locator=locator,
+                    version_one=route.get("path_handling") == "v1",
+                )
+            )
+    return entries
+
+
+def _host_groups(route: Route) -> Iterator[Sequence[str]]:
+    # A host with the request's own port goes before the same host without: two places in the
+    # order for one route.
+    hosts: Sequence[str] = route.get("hosts") or ()
+    ported = [host for host in hosts if split_port(host)[1] is not None]
+    if ported and len(ported) < len(hosts):
+        yield ported
+        yield [host for host in hosts if host not in ported]
+    else:
+        yield hosts
+
+
+def _http_conditions(route: Route) -> list[Condition]:
+    conditions: list[Condition] = []
+    if route.get("methods"):
+        conditions.append(MethodCondition(route["methods"]))
+    for name, values in (route.get("headers") or {}).items():
+        if name.lower() != "host":
+            conditions.append(header_condition(name.lower(), values, len(values) == 1))
+    if route.get("snis"):
+        conditions.append(SniCondition(route["snis"], b"https"))
+    conditions += peer_conditions(route)
+    return conditions
+
+
+def header_condition(name: str, values: Sequence[str], patterns: bool) -> HeaderCondition:
+    """Make a header's condition.
+
+    @param name: the name to look for, lower case.
+    @param patterns: whether values that begin with C{~*} are patterns.
+    """
+    plain = [value for value in values if not (patterns and value.startswith("~*"))]
+    regexes = [
+        Regex(value[2:], ignore_case=True)
+        for value in values
+        if patterns and value.startswith("~*")
+    ]
+    return HeaderCondition(name.encode(), plain, regexes)
+
+
+def path_condition(paths: Sequence[str], anchored: bool) -> PathCondition:
+    """Make a path's condition.
+
+    @param anchored: whether every branch of a pattern begins at the path's start, rather than
+        its first branch only.
+    """
+    prefixes = [path.encode() for path in paths if not path.startswith("~")]
+    patterns = [path[1:] for path in paths if path.startswith("~")]
+    form = "^(?:{})" if anchored else "^{}"
+    return PathCondition(prefixes, [Regex(form.format(pattern)) for pattern in patterns], patterns)
+
+
+def peer_conditions(route: Route) -> list[Condition]:
+    """Make the conditions on a connection's two ends."""
+    conditions: list[Condition] = []
+    if route.get("sources"):
+        conditions.append(PeerCondition("src", route["sources"]))
+    if route.get("destinations"):
+        conditions.append(PeerCondition("dst", route["destinations"]))
+    return conditions
+
+
+def _standing(
+    route: Route, hosts: Sequence[str], path: str | None, position: int
+) -> tuple[int, ...]:
+    headers = [name for name in route.get("headers") or () if name.lower() != "host"]
+    kinds = (
+        _HOST * bool(hosts)
+        | _HEADER * bool(headers)
+        | _PATH * bool(path)
+        | _METHOD * bool(route.get("methods"))
+        | _SNI * bool(route.get("snis"))
+        | _SOURCE * bool(route.get("sources"))
+        | _DESTINATION * bool(route.get("destinations"))
+    )
+    wild = [host for host in route.get("hosts") or () if "*" in host]
+    regex = path is not None and path.startswith("~")
+    return (
+        kinds.bit_count(),
+        kinds,
+        bool(hosts) and split_port(hosts[0])[1] is not None,
+        any(split_port(host)[1] is not None for host in wild),
+        bool(hosts) and not wild,
+        regex,
+        len(headers),
+        (int(route.get("regex_priority") or 0) if regex else 0) + SIGNED_OFFSET,
+        0 if path is None or regex else len(path.encode()),
+        age(route),
+        (1 << 128) - 1 - identity(str(route.get("id"))),
+        (1 << 16) - 1 - position,
+    )
+
+
+def _stream_entry(route: Route, service: Service | None) -> Entry:
+    conditions = peer_conditions(route)
+    if route.get("snis"):
+        conditions.insert(0, SniCondition(route["snis"], None))
+    if not conditions:
+        raise RouterError(f"route {route.get('id')} has no condition to match on")
+    kinds = (
+        _SNI * bool(route.get("snis"))
+        | _SOURCE * bool(route.get("sources"))
+        | _DESTINATION * bool(route.get("destinations"))
+    )
+    standing = (
+        kinds.bit_count(),
+        kinds,
+        _address_and_port(route.get("sources")),
+        _address_and_port(route.get("destinations")),
+        age(route),
+        (1 << 128) - 1 - identity(str(route.get("id"))),
+    )
+    return Entry(STREAM_SCALE.pack(standing), route, service, tuple(conditions))
+
+
+def _address_and_port(peers: Sequence[Route] | None) -> bool:
+    return any(peer.get("ip") is not None and peer.get("port") is not None for peer in peers or ())
