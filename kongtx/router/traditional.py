@@ -75,7 +75,7 @@ def compile_route(route: Route, service: Service | None) -> list[Entry]:
         return [_stream_entry(route, service)]
     shared = _http_conditions(route)
     paths: Sequence[str] = route.get("paths") or ()
-    if not shared and not paths:
+    if not shared and not paths and not route.get("hosts"):
         raise RouterError(f"route {route.get('id')} has no condition to match on")
     entries = []
     for hosts in _host_groups(route):
