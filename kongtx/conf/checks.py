@@ -147,12 +147,16 @@ def _check_cipher_suite(draft: Draft) -> None:
             f"Undefined cipher suite {name} ({', '.join(CIPHER_SUITES)}, custom)",
             "ssl_cipher_suite",
         )
+    refused = set()
     for key in ("ssl_dhparam", "nginx_http_ssl_dhparam", "nginx_stream_ssl_dhparam"):
         value = values.get(key)
-        if value and value not in DH_GROUPS:
-            values[key] = pem.normalise(value)
-            if not draft.is_effective and not pem.is_dh_parameters(values[key]):
-                draft.refuse(key, f": failed loading parameters from {value}")
+        if not value or value in DH_GROUPS:
+            continue
+        values[key] = pem.normalise(value)
+        if draft.is_effective or value in refused or pem.is_dh_parameters(values[key]):
+            continue
+        refused.add(value)
+        draft.refuse(key, f": failed loading parameters from {value}")
 
 
 def _check_trusted_certificates(draft: Draft) -> None:
@@ -176,7 +180,8 @@ def _check_files(draft: Draft) -> None:
     for name in ("dns_hostsfile", "resolver_hosts_file"):
         path = draft.values.get(name)
         # The default may be missing, in small containers for one.
-        if path and name in draft.settings and not os.path.isfile(path):
+        is_given = name in draft.settings and not draft.is_effective
+        if path and is_given and not os.path.isfile(path):
             draft.refuse(name, ": file does not exist")
 
 

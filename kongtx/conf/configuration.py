@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -42,14 +43,14 @@ class Configuration(Values):
     Made by L{kongtx.conf.load} and L{kongtx.conf.from_values}, which check it.
 
     @ivar dynamic: properties outside the table (C{nginx_*}, C{vault_*}, C{pluginserver_*}).
-    @ivar references: vault references by property, for lists by the item's index; the attributes
-        hold what they stand for.
+    @ivar references: properties with vault references as they were written, lists whole; the
+        attributes hold what they stand for.
     @ivar path: the file that was read, or C{None}.
     @ivar warnings: what the administrator should be told, in whole sentences.
     """
 
     dynamic: Mapping[str, str] = MappingProxyType({})
-    references: Mapping[str, str | Mapping[int, str]] = MappingProxyType({})
+    references: Mapping[str, str | tuple[str, ...]] = MappingProxyType({})
     path: str | None = attrs.field(default=None, eq=False)
     warnings: tuple[str, ...] = attrs.field(default=(), eq=False)
 
@@ -155,6 +156,22 @@ class Configuration(Values):
         if self.nginx_worker_processes == "auto":
             return len(os.sched_getaffinity(0))
         return int(self.nginx_worker_processes)
+
+    @property
+    def worker_user(self) -> tuple[str, str] | None:
+        """User and group that workers of a master run by root become; C{None} changes nothing.
+
+        As in Kong, the user C{kong} of the default need not exist.
+        """
+        user, _, group = (self.nginx_user or "nobody").partition(" ")
+        if user == "nobody":
+            return None
+        if user == "kong":
+            try:
+                pwd.getpwnam(user)
+            except KeyError:
+                return None
+        return user, group.strip() or user
 
     @property
     def is_daemon(self) -> bool:

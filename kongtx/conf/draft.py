@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -37,7 +37,7 @@ class Draft:
 
     @ivar settings: what users set, by property; the highest rank of each.
     @ivar values: the typed values so far, by property.
-    @ivar references: vault references by property; for lists by the item's index.
+    @ivar references: properties with vault references, as they were written; lists whole.
     @ivar resolved: what the properties with references stand for.
     @ivar is_effective: whether it is read from the file of a running node, which was checked
         when it was written.
@@ -45,7 +45,7 @@ class Draft:
 
     settings: dict[str, Setting] = attrs.Factory(dict)
     values: dict[str, Any] = attrs.Factory(dict)
-    references: dict[str, str | dict[int, str]] = attrs.Factory(dict)
+    references: dict[str, str | tuple[str, ...]] = attrs.Factory(dict)
     resolved: dict[str, str | tuple[str, ...]] = attrs.Factory(dict)
     problems: list[Problem] = attrs.Factory(list)
     warnings: list[str] = attrs.Factory(list)
@@ -57,15 +57,19 @@ class Draft:
         return setting.where if setting else ""
 
     def refuse(self, name: str, tail: str) -> None:
-        """Note that a property's value is wrong.
+        """Note that a property's value is wrong; the message ends with the value.
 
         @param tail: what follows the property's name in the message.
         """
         setting = self.settings.get(name)
-        self.complain((setting.name if setting else name) + tail, name)
+        message = (setting.name if setting else name) + tail
+        shown = self.shown(name)
+        if shown not in ("", MASK) and not _holds(message, shown):
+            message += f", got '{shown}'"
+        self.complain(message, name)
 
     def complain(self, message: str, name: str, *, is_safe: bool = False) -> None:
-        """Note a problem that is one property's, in words of its own; its value is added.
+        """Note a problem with a property in words of its own.
 
         @param is_safe: whether the message is known to hold nothing secret. Otherwise values of
             sensitive properties and from vaults are taken out of it.
@@ -73,9 +77,6 @@ class Draft:
         if not is_safe:
             for secret, mask in self._secrets(name):
                 message = message.replace(secret, mask)
-        shown = self.shown(name)
-        if shown not in ("", MASK) and not _holds(message, shown):
-            message += f", got '{shown}'"
         self.problems.append(Problem(message, self.where(name), name))
 
     def _secrets(self, name: str) -> Iterator[tuple[str, str]]:
@@ -95,21 +96,12 @@ class Draft:
         setting = self.settings.get(name)
         if setting is None:
             return ""
-        return display(name, setting.value, self.references)
+        if name in PROPERTIES and PROPERTIES[name].sensitive:
+            return MASK
+        value = self.references.get(name, setting.value)
+        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _holds(message: str, text: str) -> bool:
     """Whether a message says a text, as more than a part of some word."""
     return re.search(rf"(?<!\w){re.escape(text)}(?!\w)", message) is not None
-
-
-def display(name: str, value: object, references: Mapping[str, str | Mapping[int, str]]) -> str:
-    """A value as text that may be shown: secrets masked, references not resolved."""
-    if name in PROPERTIES and PROPERTIES[name].sensitive:
-        return MASK
-    reference = references.get(name)
-    if isinstance(reference, str):
-        return reference
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return str(value)

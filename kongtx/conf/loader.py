@@ -190,12 +190,7 @@ def _finish(
         dynamic=MappingProxyType(
             {name: str(text) for name, text in texts.items() if name not in PROPERTIES}
         ),
-        references=MappingProxyType(
-            {
-                name: reference if isinstance(reference, str) else MappingProxyType(reference)
-                for name, reference in draft.references.items()
-            }
-        ),
+        references=MappingProxyType(draft.references),
         path=path,
         warnings=tuple(draft.warnings),
     )
@@ -286,12 +281,11 @@ def _resolve_references(
         property_ = PROPERTIES.get(name)
         if property_ is not None and property_.kind is Kind.ARRAY:
             items = list_items(text) or ()
-            found = {index: item for index, item in enumerate(items) if is_reference(item)}
-            if found:
-                draft.references[name] = found
+            if any(map(is_reference, items)):
+                draft.references[name] = items
                 resolved = [
-                    dereference(name, f"{name}[{index + 1}]", item) if index in found else item
-                    for index, item in enumerate(items)
+                    dereference(name, f"{name}[{place}]", item) if is_reference(item) else item
+                    for place, item in enumerate(items, 1)
                 ]
                 texts[name] = draft.resolved[name] = tuple(item for item in resolved if item)
         elif is_reference(text):

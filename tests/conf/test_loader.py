@@ -474,7 +474,7 @@ def test_references_are_resolved_and_remembered(load_text: Load) -> None:
     assert configuration.plugins == ("bundled", "mine")
     assert configuration.references == {
         "pg_password": "{vault://env/secret}",
-        "plugins": {1: "{vault://env/plugin}"},
+        "plugins": ("bundled", "{vault://env/plugin}"),
     }
 
 

@@ -1,0 +1,135 @@
+"""The effective configuration in the prefix directory."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kongtx.conf import Configuration, ConfigurationError, NoFileError, from_values, load
+from kongtx.conf.effective import _escape, _unescape, read, text, write
+from kongtx.conf.file import unescape
+
+
+def kept(tmp_path: Path, environment: dict[str, str] | None = None, **values: Any) -> Configuration:
+    """A configuration written to its prefix and read again."""
+    configuration = load(
+        overrides={"prefix": str(tmp_path), **values},
+        environment=environment or {},
+        search_paths=(),
+    )
+    write(configuration)
+    again = read(str(tmp_path), environment=environment or {})
+    assert again == configuration
+    return again
+
+
+def test_defaults_come_back(tmp_path: Path) -> None:
+    assert kept(tmp_path).path == f"{tmp_path}/.kongtx_env"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"log_level": "debug", "workers": "2", "plugins": "a, b", "pg_ssl": "on"},
+        {"pg_password": "a#b \\ c\\#d\\n"},
+        {"declarative_config_string": "_format_version: '3.0'\nservices: # none\n  []\r\n"},
+        {"plugins": "", "nginx_user": "", "dns_hostsfile": ""},
+        {"nginx_http_foo": "bar # baz", "vault_aws_region": "eu", "pluginserver_go_socket": "/s"},
+        {"ssl_cipher_suite": "custom", "ssl_protocols": "TLSv1.3"},
+        {"ssl_cipher_suite": "old"},
+        {"opentelemetry_tracing": "off", "tracing_instrumentations": "all"},
+        {"opentelemetry_tracing": "request", "opentelemetry_tracing_sampling_rate": "0.5"},
+        {"db_update_frequency": "0.5", "tracing_sampling_rate": "0.001"},
+        {"router_consistency": "strict"},
+        {"privileged_worker": "off"},
+    ],
+)
+def test_what_is_in_force_comes_back(tmp_path: Path, values: dict[str, str]) -> None:
+    kept(tmp_path, **values)
+
+
+def test_only_the_owner_reads_it(tmp_path: Path) -> None:
+    kept(tmp_path)
+    assert stat.S_IMODE((tmp_path / ".kongtx_env").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [".kongtx_env"]
+
+
+def test_references_are_kept_and_their_values_are_not(tmp_path: Path) -> None:
+    environment = {"SECRET": "s3cret", "PLUGIN": "mine"}
+    again = kept(
+        tmp_path,
+        environment,
+        pg_password="{vault://env/secret#1}",
+        plugins="bundled,{vault://env/plugin}",
+    )
+    assert again.pg_password == "s3cret"
+    written = (tmp_path / ".kongtx_env").read_text()
+    assert "pg_password = {vault://env/secret\\#1}\n" in written
+    assert "plugins = bundled, {vault://env/plugin}\n" in written
+    assert "s3cret" not in written
+
+
+def test_a_reference_without_a_value_counts_as_empty(tmp_path: Path) -> None:
+    kept(tmp_path, {"SECRET": "s3cret"}, pg_password="{vault://env/secret}")
+    assert read(str(tmp_path), environment={}).pg_password is None
+    with pytest.raises(ConfigurationError, match="failed to dereference"):
+        read(str(tmp_path), environment={}, strict=True)
+
+
+def test_the_environment_is_not_applied(tmp_path: Path) -> None:
+    kept(tmp_path)
+    again = read(str(tmp_path), environment={"KONG_LOG_LEVEL": "debug", "KONGTX_WORKERS": "9"})
+    assert (again.log_level, again.workers) == ("notice", "auto")
+
+
+def test_overrides_are_applied(tmp_path: Path) -> None:
+    kept(tmp_path)
+    assert read(str(tmp_path), overrides={"log_level": "debug"}).log_level == "debug"
+
+
+def test_nothing_is_warned_of_again(tmp_path: Path) -> None:
+    again = kept(tmp_path, opentelemetry_tracing="request", lua_package_path="/x")
+    assert again.warnings == ()
+
+
+def test_files_that_have_gone_are_no_matter(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.touch()
+    kept(tmp_path, dns_hostsfile=str(hosts))
+    hosts.unlink()
+    assert read(str(tmp_path), environment={}).dns_hostsfile == str(hosts)
+
+
+def test_a_prefix_without_the_file_has_no_node(tmp_path: Path) -> None:
+    with pytest.raises(NoFileError) as caught:
+        read(str(tmp_path))
+    assert str(caught.value) == f"no file at: {tmp_path}/.kongtx_env"
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".kongtx_env").write_text("log_level\n")
+    with pytest.raises(ConfigurationError, match="not a `name = value` line: 'log_level'"):
+        read(str(tmp_path))
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    configuration = from_values(prefix=str(tmp_path))
+    (tmp_path / ".kongtx_env").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write(configuration)
+    assert [path.name for path in tmp_path.iterdir()] == [".kongtx_env"]
+
+
+# Blanks around a value never get here: they are cut off when it is first read.
+@given(st.text().map(str.strip), st.sampled_from(["", "\n", "\r\n"]))
+def test_any_value_survives_the_file(value: str, end: str) -> None:
+    line = _escape(value + end)
+    assert "\n" not in line
+    assert _unescape(unescape(line)) == value + end
+
+
+def test_the_file_says_what_it_is() -> None:
+    assert text(from_values()).startswith("# The configuration that this kongtx node runs with.")
