@@ -154,7 +154,7 @@ class Record:
                 known += 1
             if field.auto and context is not None and operation != "select":
                 value = _automatic(name, field, value, operation, context)
-            value = (adjust if field.composite else _scalar)(field, value, operation)
+            value = (adjust if field.composite else _scalar)(field, value, operation, context)
             if value is not ABSENT:
                 out[name] = value
         if known != len(data) and operation != "select":
@@ -281,7 +281,7 @@ class Record:
         """The errors of a nested record, which is always checked as a complete one."""
         if not mode.processed:
             try:
-                value = self.process(value, "insert")
+                value = self.process(value, "insert", _PLACEHOLDERS)
             except ShorthandViolation as error:
                 return error.fields
             mode = UPDATE_PROCESSED if mode.updating else INSERT
@@ -325,6 +325,12 @@ class Record:
 
 
 UPDATE_PROCESSED = Mode(updating=True, processed=True)
+#: For nested records that are completed only to be validated.
+_PLACEHOLDERS = Context(
+    now=1.0,
+    new_id=lambda: "00000000-0000-0000-0000-000000000000",
+    new_secret=lambda: "0" * 32,
+)
 _NUMBERS = ("integer", "number")
 
 
@@ -342,21 +348,22 @@ def require_records(fields: Mapping[str, Field]) -> dict[str, Field]:
     return out
 
 
-def missing(field: Field) -> Any:
+def missing(field: Field, context: Context | None = None) -> Any:
     """What stands for a field that was not sent: default, null, nested defaults, or ABSENT."""
     value = field.default()
     if value is not ABSENT:
-        return value
+        # A default may leave out parts that reads show.
+        return adjust(field, value, "insert", context) if field.composite else value
     if not field.required:
         return None
     if field.record is not None and not field.get("abstract"):
-        return field.record.process({}, "insert")
+        return field.record.process({}, "insert", context)
     return ABSENT
 
 
-def _scalar(field: Field, value: Any, operation: Operation) -> Any:
+def _scalar(field: Field, value: Any, operation: Operation, context: Context | None) -> Any:
     if value is ABSENT:
-        return ABSENT if operation == "update" else missing(field)
+        return ABSENT if operation == "update" else missing(field, context)
     if value.__class__ is float and value.is_integer() and field.kind in _NUMBERS:
         return int(value)
     if value is None and operation == "select" and field.required:
@@ -364,7 +371,7 @@ def _scalar(field: Field, value: Any, operation: Operation) -> Any:
     return value
 
 
-def adjust(field: Field, value: Any, operation: Operation) -> Any:
+def adjust(field: Field, value: Any, operation: Operation, context: Context | None = None) -> Any:
     """An array, set, map or record with its parts processed; sets lose repeated elements."""
     if value is None and operation == "select" and field.required:
         return missing(field)
@@ -372,22 +379,22 @@ def adjust(field: Field, value: Any, operation: Operation) -> Any:
         return value
     if field.record is not None:
         if value is ABSENT and operation != "update" and field.required:
-            value = missing(field)
+            value = missing(field, context)
         if isinstance(value, dict):
-            return field.record.process(value, operation)
+            return field.record.process(value, operation, context)
     elif isinstance(value, list) and field.elements is not None:
         elements = field.elements
         value = _without_repeats(value) if field.kind == "set" else list(value)
         if elements.composite:
-            value = [adjust(elements, item, operation) for item in value]
+            value = [adjust(elements, item, operation, context) for item in value]
     elif isinstance(value, dict) and field.values is not None:
         values = field.values
         if values.composite:
-            value = {key: adjust(values, item, operation) for key, item in value.items()}
+            value = {key: adjust(values, item, operation, context) for key, item in value.items()}
         else:
             value = dict(value)
     if value is ABSENT and operation != "update":
-        return missing(field)
+        return missing(field, context)
     return value
 
 

@@ -45,8 +45,8 @@ def protocol(**more: Any) -> Field:
 
 
 def protocols(**more: Any) -> Field:
-    """The protocols a plugin runs on."""
-    return set_of(protocol(), required=True, default=list(HTTP_PROTOCOLS), **more)
+    """The protocols a plugin runs on; those of HTTP unless ``default`` says otherwise."""
+    return set_of(protocol(), required=True, **{"default": list(HTTP_PROTOCOLS), **more})
 
 
 def protocols_http(**more: Any) -> Field:

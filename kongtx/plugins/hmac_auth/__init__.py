@@ -1,0 +1,1 @@
+"""The hmac-auth plugin."""

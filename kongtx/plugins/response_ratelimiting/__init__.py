@@ -1,0 +1,1 @@
+"""The response-ratelimiting plugin."""

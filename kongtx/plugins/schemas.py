@@ -1,0 +1,59 @@
+"""The configuration schemas of the bundled plugins, without the plugins themselves.
+
+For what reads or checks configuration and runs no plugin: ``kongtx config parse``, documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from kongtx.entities import EntityOptions, core_registry
+from kongtx.entities.credentials import PLUGIN_ENTITIES
+from kongtx.schema import SchemaRegistry, Subschema
+
+#: Names of the plugins whose configuration is known.
+BUNDLED = (
+    *("acl", "acme", "azure-functions", "basic-auth", "bot-detection", "correlation-id", "cors"),
+    *("datadog", "file-log", "grpc-gateway", "grpc-web", "hmac-auth", "http-log"),
+    *("ip-restriction", "jwt", "key-auth", "ldap-auth", "loggly", "oauth2", "opentelemetry"),
+    *("post-function", "pre-function", "prometheus", "proxy-cache", "rate-limiting", "redirect"),
+    *("request-size-limiting", "request-termination", "request-transformer"),
+    *("response-ratelimiting", "response-transformer", "session", "standard-webhooks", "statsd"),
+    *("syslog", "tcp-log", "udp-log", "zipkin"),
+)
+_DATABASE_MATTERS = frozenset(("acme", "rate-limiting", "response-ratelimiting"))
+
+
+def subschema(name: str, *, dbless: bool = False) -> Subschema:
+    """The configuration schema of a bundled plugin.
+
+    Args:
+        name: one of ``BUNDLED``.
+        dbless: whether there is no database; some settings need one.
+    """
+    module = import_module(f"kongtx.plugins.{name.replace('-', '_')}.schema")
+    made: Subschema = (
+        module.subschema(dbless=dbless) if name in _DATABASE_MATTERS else module.subschema()
+    )
+    return made
+
+
+def register(
+    registry: SchemaRegistry, names: Iterable[str] = BUNDLED, *, dbless: bool = False
+) -> SchemaRegistry:
+    """Add bundled plugins' schemas and entities to a registry, and return it."""
+    for name in names:
+        entities = PLUGIN_ENTITIES[name]() if name in PLUGIN_ENTITIES else ()
+        registry.register_plugin(name, subschema(name, dbless=dbless), entities)
+    return registry
+
+
+def full_registry(
+    options: EntityOptions | None = None,
+    names: Iterable[str] = BUNDLED,
+    *,
+    dbless: bool = False,
+) -> SchemaRegistry:
+    """A new registry of all core entities and of bundled plugins."""
+    return register(core_registry(options), names, dbless=dbless)

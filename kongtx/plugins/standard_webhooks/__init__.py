@@ -1,0 +1,1 @@
+"""The standard-webhooks plugin."""
