@@ -12,6 +12,7 @@ from zope.interface import implementer
 from kongtx.router import compatible, traditional
 from kongtx.router.decisions import Decisions
 from kongtx.router.errors import RouterError
+from kongtx.router.expressions import routes as expression_routes
 from kongtx.router.facts import HTTP_SCHEMES, Facts, parse_query
 from kongtx.router.index import HostIndex
 from kongtx.router.interfaces import IMatch, IRouter, IRouteRequest
@@ -54,6 +55,13 @@ FLAVORS: Mapping[str, Flavor] = {
         Flavor(
             "traditional_compatible",
             compatible.compile_route,
+            compatible.HTTP_SCALE,
+            compatible.STREAM_SCALE,
+            text_only=True,
+        ),
+        Flavor(
+            "expressions",
+            expression_routes.compile_route,
             compatible.HTTP_SCALE,
             compatible.STREAM_SCALE,
             text_only=True,
