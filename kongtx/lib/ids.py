@@ -8,7 +8,10 @@ Safe after C{os.fork}: uuid_utils reseeds its generator in the child.
 
 from __future__ import annotations
 
+import base64
 import re
+import secrets
+import string
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
@@ -30,6 +33,10 @@ truth value. (Kong: a name in this form can only ever be an id.)
 """
 
 
+_INSTEAD: Final = {
+    "/": lambda: secrets.choice(string.ascii_uppercase),
+    "+": lambda: secrets.choice(string.ascii_lowercase),
+}
 _parsed = lru_cache(maxsize=1024)(UUID)  # namespaces are few and come back
 
 
@@ -39,6 +46,12 @@ def uuid4() -> str:
     @return: 36 characters, lower case (RFC 9562 §5.4).
     """
     return str(_uuid4())
+
+
+def new_secret() -> str:
+    """A random key for a credential: 32 letters and digits out of 24 random bytes (as Kong's)."""
+    text = base64.b64encode(secrets.token_bytes(24)).decode()
+    return "".join(_INSTEAD[c]() if c in _INSTEAD else c for c in text)
 
 
 def uuid5(namespace: str, name: str) -> str:

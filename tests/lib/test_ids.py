@@ -86,3 +86,9 @@ def test_children_make_other_ids_than_their_parent() -> None:
         seen += os.read(read, 65536).decode().split(",")
         os.close(read)
     assert len(seen) == len(set(seen)) == 200
+
+
+def test_a_secret_is_32_letters_and_digits_and_new_each_time() -> None:
+    made = {ids.new_secret() for _ in range(500)}
+    assert len(made) == 500
+    assert all(len(secret) == 32 and secret.isascii() and secret.isalnum() for secret in made)

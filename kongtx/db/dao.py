@@ -1,0 +1,323 @@
+"""Reading and writing the entities of one schema."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kongtx.db import errors
+from kongtx.db.paging import Page, Query, Tags
+from kongtx.db.tables import Entity, Table
+from kongtx.db.writes import Delete, Insert, Update, Upsert
+from kongtx.schema import Field, Schema, SchemaViolation, TransformationError
+
+if TYPE_CHECKING:
+    from kongtx.db.store import Store
+
+PAGE_SIZE = 100
+MAX_PAGE_SIZE = 1000
+MAX_TTL = 100_000_000
+MAX_TAGS = 5
+_TRIES = 10
+
+Key = str | Mapping[str, Any]
+
+
+class EntityStore:
+    """The entities of one schema.
+
+    Keys are primary keys: C{{"id": ...}}, or the id alone. Entities are in the Admin API's form.
+    Every method raises L{errors.StoreError}s.
+    """
+
+    def __init__(self, store: Store, schema: Schema) -> None:
+        self.store = store
+        self.schema = schema
+
+    @property
+    def table(self) -> Table:
+        """What the connector knows of the schema."""
+        return self.store.catalogue[self.schema.name]
+
+    # Reading
+
+    async def select(self, key: Key) -> Entity | None:
+        """The entity with a primary key; L{None} if there is none.
+
+        @raise InvalidPrimaryKeyError: the key cannot be one.
+        """
+        row = await self.store.connector.select(self.table, self._key(key))
+        return None if row is None else self.show(row)
+
+    async def select_by(self, field: str, value: Any) -> Entity | None:
+        """The entity with a value in a unique field.
+
+        @raise InvalidUniqueError: the field cannot have this value.
+        """
+        row = await self.row_by(field, value)
+        return None if row is None else self.show(row)
+
+    async def select_by_cache_key(self, entity: Mapping[str, Any]) -> Entity | None:
+        """The entity that has the same values in the fields of the cache key."""
+        fields = self.schema.cache_key
+        if len(fields) == 1:
+            return await self.select_by(fields[0], entity[fields[0]])
+        row = await self.store.connector.select_together(self.table, entity)
+        return None if row is None else self.show(row)
+
+    async def page(
+        self, size: float | None = None, offset: str | None = None, tags: Tags | None = None
+    ) -> Page:
+        """Some entities, in the order of their ids.
+
+        @param size: how many at most; 100 if not given.
+        @param offset: what the page before said.
+        @raise InvalidSizeError: not a whole number from 1 to 1000.
+        """
+        return await self._page(Query(page_size(size), offset, None, check_tags(tags)))
+
+    async def page_for(
+        self, field: str, parent: Key, size: float | None = None, offset: str | None = None
+    ) -> Page:
+        """Some of the entities that refer to a parent by a foreign field."""
+        return await self._page(Query(page_size(size), offset, (field, self._parent(field, parent))))
+
+    async def each(self, tags: Tags | None = None) -> AsyncIterator[Entity]:
+        """All entities, in the order of their ids, read page by page."""
+        query: Query | None = Query(MAX_PAGE_SIZE, None, None, tags)
+        while query is not None:
+            page = await self._page(query)
+            for entity in page.rows:
+                yield entity
+            query = page.offset and Query(MAX_PAGE_SIZE, page.offset, None, tags) or None
+
+    async def each_for(self, field: str, parent: Key) -> AsyncIterator[Entity]:
+        """All entities that refer to a parent."""
+        reference = (field, self._parent(field, parent))
+        query: Query | None = Query(MAX_PAGE_SIZE, None, reference)
+        while query is not None:
+            page = await self._page(query)
+            for entity in page.rows:
+                yield entity
+            query = page.offset and Query(MAX_PAGE_SIZE, page.offset, reference) or None
+
+    # Writing
+
+    async def insert(self, data: Mapping[str, Any]) -> Entity:
+        """Create an entity.
+
+        @param data: what a client sent; C{ttl}, where entities expire, in seconds from now.
+        @return: the whole entity.
+        """
+        entity = await self.prepare_insert(data)
+        changes = await self.store.apply([Insert(self.table, entity)])
+        return self.show(changes[0][0].new or entity)
+
+    async def update(self, key: Key, data: Mapping[str, Any]) -> Entity:
+        """Change some fields; records merge, all else is replaced.
+
+        A change by someone else meanwhile is kept: the new values go on top of it.
+
+        @raise EntityNotFoundError: there is no such entity.
+        """
+        key = self._key(key)
+        for _ in range(_TRIES):
+            row = await self.store.connector.select(self.table, key)
+            if row is None:
+                raise errors.EntityNotFoundError.by_key(key)
+            try:
+                return await self._replace(row, data)
+            except errors.ConflictError:
+                continue
+        raise errors.DatabaseError(f"{self.schema.name}: changed by others all the time")
+
+    async def update_by(self, field: str, value: Any, data: Mapping[str, Any]) -> Entity:
+        """As L{update}, of the entity with a value in a unique field."""
+        row = await self.row_by(field, value)
+        if row is None:
+            raise errors.EntityNotFoundError.by_field({field: value})
+        return await self.update(self.schema.primary_key_of(row), data)
+
+    async def upsert(self, key: Key, data: Mapping[str, Any]) -> Entity:
+        """Create an entity or replace it as a whole: what is not given becomes its default."""
+        entity = await self.prepare_upsert(self._key(key), data)
+        changes = await self.store.apply([Upsert(self.table, entity)])
+        return self.show(changes[0][0].new or entity)
+
+    async def upsert_by(self, field: str, value: Any, data: Mapping[str, Any]) -> Entity:
+        """As L{upsert}, of the entity with a value in a unique field; its key stays."""
+        row = await self.row_by(field, value)
+        data = {**data, field: value}
+        if row is not None:
+            return await self.upsert(self.schema.primary_key_of(row), data)
+        return await self.insert(data)
+
+    async def delete(self, key: Key) -> bool:
+        """Remove an entity and those that cascade from it.
+
+        @return: whether it was there.
+        @raise ForeignKeyViolationError: others refer to it.
+        """
+        changes = await self.store.apply([Delete(self.table, self._key(key))])
+        return bool(changes[0])
+
+    async def delete_by(self, field: str, value: Any) -> bool:
+        """As L{delete}, of the entity with a value in a unique field."""
+        row = await self.row_by(field, value)
+        return row is not None and await self.delete(self.schema.primary_key_of(row))
+
+    # Parts of operations, for those that write more than one row
+
+    async def prepare_insert(self, data: Mapping[str, Any]) -> Entity:
+        """The row to insert for what a client sent."""
+        data, ttl = self._split_ttl(data)
+        data = await self.resolve(data)
+        try:
+            entity = self.schema.process_insert(data, self.store.context())
+        except (SchemaViolation, TransformationError) as error:
+            raise _store_error(error) from None
+        return self._finish(entity, self._expiry(ttl))
+
+    async def prepare_upsert(self, key: Mapping[str, Any], data: Mapping[str, Any]) -> Entity:
+        """The row to put in the place of what has the key."""
+        data, ttl = self._split_ttl(data)
+        data = await self.resolve({**data, **key})
+        try:
+            entity = self.schema.process_upsert(data, self.store.context())
+        except (SchemaViolation, TransformationError) as error:
+            raise _store_error(error) from None
+        return self._finish(entity, self._expiry(ttl))
+
+    async def prepare_update(self, row: Entity, data: Mapping[str, Any]) -> Update:
+        """The write that changes a row as it was read."""
+        changes, ttl = self._split_ttl(data)
+        changes = await self.resolve(changes)
+        self._refuse_other_key(row, changes)
+        try:
+            entity = self.schema.process_update(changes, row, self.store.context())
+        except (SchemaViolation, TransformationError) as error:
+            raise _store_error(error) from None
+        entity.update(self.schema.primary_key_of(row))
+        expires = row.get("ttl") if ttl is None else self._expiry(ttl)
+        return Update(self.table, self._finish(entity, expires), was=row)
+
+    async def resolve(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The data with parents named by unique fields replaced by references to their ids.
+
+        @raise ForeignKeysUnresolvedError: there are no such parents.
+        """
+        out = dict(data)
+        unresolved: dict[str, list[tuple[str, Any, str]]] = {}
+        for lookup in self.schema.foreign_lookups(data):
+            parents = self.store[lookup.entity]
+            for name, value in lookup.candidates:
+                parent = await parents.row_by(name, value)
+                if parent is not None:
+                    out[lookup.field] = parents.schema.primary_key_of(parent)
+                    unresolved.pop(lookup.field, None)
+                    break
+                unresolved.setdefault(lookup.field, []).append((name, value, lookup.entity))
+        if unresolved:
+            raise errors.ForeignKeysUnresolvedError(unresolved)
+        return out
+
+    async def row_by(self, field: str, value: Any) -> Entity | None:
+        """The stored row with a value in a unique field."""
+        error = self.schema.validate_unique(field, value)
+        if error is not None:
+            raise errors.InvalidUniqueError(field, str(error))
+        return await self.store.connector.select_by(self.table, field, value)
+
+    def show(self, row: Entity) -> Entity:
+        """A stored row as reads show it."""
+        entity = self.schema.read(row)
+        expires = entity.get("ttl")
+        if expires is not None and self.schema.ttl:
+            entity["ttl"] = max(0, math.ceil(expires - self.store.clock()))
+        return entity
+
+    async def _page(self, query: Query) -> Page:
+        page = await self.store.connector.page(self.table, query)
+        return Page([self.show(row) for row in page.rows], page.offset)
+
+    async def _replace(self, row: Entity, data: Mapping[str, Any]) -> Entity:
+        write = await self.prepare_update(row, data)
+        changes = await self.store.apply([write])
+        return self.show(changes[0][0].new or write.entity)
+
+    def _key(self, key: Key) -> dict[str, Any]:
+        given = {self.schema.primary_key[0]: key} if isinstance(key, str) else dict(key)
+        found = self.schema.validate_primary_key(given)
+        if found:
+            raise errors.InvalidPrimaryKeyError(found)
+        return {name: canonical(self.schema.fields[name], value) for name, value in given.items()}
+
+    def _parent(self, field: str, parent: Key) -> str:
+        target = self.store[self.schema.fields[field].reference]
+        return target.table.key_of(target._key(parent))
+
+    def _finish(self, entity: Entity, expires: float | None) -> Entity:
+        for name in self.schema.primary_key:
+            entity[name] = canonical(self.schema.fields[name], entity[name])
+        if self.schema.ttl:
+            entity["ttl"] = expires
+        return entity
+
+    def _refuse_other_key(self, row: Entity, changes: Mapping[str, Any]) -> None:
+        """Nobody can mean to rename an id; Kong would look for another row."""
+        for name in self.schema.primary_key:
+            field = self.schema.fields[name]
+            if name in changes and canonical(field, changes[name]) != row[name]:
+                raise errors.SchemaViolationError({name: "immutable field cannot be updated"})
+
+    def _split_ttl(self, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+        if not self.schema.ttl or "ttl" not in data:
+            return data, None
+        rest = dict(data)
+        return rest, rest.pop("ttl")
+
+    def _expiry(self, ttl: Any) -> float | None:
+        if ttl is None:
+            return None
+        whole = isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and ttl == ttl // 1
+        if not whole or not 0 <= ttl <= MAX_TTL:
+            raise errors.InvalidOptionsError(
+                {"ttl": f"must be an integer between 0 and {MAX_TTL}"}
+            )
+        return self.store.clock() + ttl if ttl else None
+
+
+def canonical(field: Field, value: Any) -> Any:
+    """A key's value as it is stored: UUIDs in lower case."""
+    return value.lower() if field.get("uuid") and isinstance(value, str) else value
+
+
+def page_size(size: float | None) -> int:
+    """The size of a page, checked.
+
+    @raise InvalidSizeError: not a whole number from 1 to 1000.
+    """
+    if size is None:
+        return PAGE_SIZE
+    if size != size // 1 or not 1 <= size <= MAX_PAGE_SIZE:
+        raise errors.InvalidSizeError(f"size must be an integer between 1 and {MAX_PAGE_SIZE}")
+    return int(size)
+
+
+def check_tags(tags: Tags | None) -> Tags | None:
+    """A filter, checked.
+
+    @raise InvalidOptionsError: too many tags, or none that could be.
+    """
+    if tags is None:
+        return None
+    if len(tags.names) > MAX_TAGS:
+        raise errors.InvalidOptionsError({"tags": f"cannot query more than {MAX_TAGS} tags"})
+    return tags
+
+
+def _store_error(error: SchemaViolation | TransformationError) -> errors.StoreError:
+    if isinstance(error, SchemaViolation):
+        return errors.SchemaViolationError(error.fields)
+    return errors.TransformationError(str(error))
