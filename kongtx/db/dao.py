@@ -81,7 +81,9 @@ class EntityStore:
         self, field: str, parent: Key, size: float | None = None, offset: str | None = None
     ) -> Page:
         """Some of the entities that refer to a parent by a foreign field."""
-        return await self._page(Query(page_size(size), offset, (field, self._parent(field, parent))))
+        return await self._page(
+            Query(page_size(size), offset, (field, self._parent(field, parent)))
+        )
 
     async def each(self, tags: Tags | None = None) -> AsyncIterator[Entity]:
         """All entities, in the order of their ids, read page by page."""
@@ -90,7 +92,7 @@ class EntityStore:
             page = await self._page(query)
             for entity in page.rows:
                 yield entity
-            query = page.offset and Query(MAX_PAGE_SIZE, page.offset, None, tags) or None
+            query = (page.offset and Query(MAX_PAGE_SIZE, page.offset, None, tags)) or None
 
     async def each_for(self, field: str, parent: Key) -> AsyncIterator[Entity]:
         """All entities that refer to a parent."""
@@ -100,7 +102,7 @@ class EntityStore:
             page = await self._page(query)
             for entity in page.rows:
                 yield entity
-            query = page.offset and Query(MAX_PAGE_SIZE, page.offset, reference) or None
+            query = (page.offset and Query(MAX_PAGE_SIZE, page.offset, reference)) or None
 
     # Writing
 
@@ -282,9 +284,7 @@ class EntityStore:
             return None
         whole = isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and ttl == ttl // 1
         if not whole or not 0 <= ttl <= MAX_TTL:
-            raise errors.InvalidOptionsError(
-                {"ttl": f"must be an integer between 0 and {MAX_TTL}"}
-            )
+            raise errors.InvalidOptionsError({"ttl": f"must be an integer between 0 and {MAX_TTL}"})
         return self.store.clock() + ttl if ttl else None
 
 

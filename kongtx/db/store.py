@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kongtx.db import migrations
@@ -45,6 +46,7 @@ class Store(Mapping[str, EntityStore]):
 
     @param registry: the schemas of all entities; complete before L{start}.
     @param connector: an L{IConnector}.
+    @param reactor: for waiting on another process that migrates.
     @param clock: seconds since the epoch.
     """
 
@@ -54,16 +56,17 @@ class Store(Mapping[str, EntityStore]):
         self,
         registry: SchemaRegistry,
         connector: IConnector,
+        reactor: IReactorTime,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.registry = registry
         self.connector = connector
         self.clock = clock
+        self._reactor = reactor
         self._subscribers: list[Subscriber] = []
         self.catalogue = catalogue_of(registry.values())
         self._entities = {
-            name: SPECIAL.get(name, EntityStore)(self, schema)
-            for name, schema in registry.items()
+            name: SPECIAL.get(name, EntityStore)(self, schema) for name, schema in registry.items()
         }
 
     def __getitem__(self, name: str) -> EntityStore:
@@ -84,7 +87,7 @@ class Store(Mapping[str, EntityStore]):
         connector = self.connector
         await connector.start(self.catalogue)
         if IMigratable.providedBy(connector):
-            await migrations.prepare(connector, self.catalogue, self.registry)
+            await migrations.prepare(connector, self.catalogue, self._reactor)
         if not connector.read_only and "workspaces" in self:
             await self._default_workspace()
 

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -58,8 +59,8 @@ class SQLiteConnector:
         self._reactor = reactor
         self._now = now
         self._catalogue = Catalogue.of([])
-        self._writer = ThreadPool(0, 1, name="kongtx-sqlite-writer")
-        self._readers = ThreadPool(0, readers, name="kongtx-sqlite-reader")
+        self._writer = _Threads(0, 1, name="kongtx-sqlite-writer")
+        self._readers = _Threads(0, readers, name="kongtx-sqlite-reader")
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._waiting: list[tuple[Sequence[Write], Deferred[list[list[Change]]]]] = []
@@ -219,6 +220,12 @@ class SQLiteConnector:
                 connection = engine.connection
             engine = local.engine = Engine(connection, self._catalogue, self._now)
         return engine
+
+
+class _Threads(ThreadPool):
+    """Threads that do not keep a process from ending, should nobody stop them."""
+
+    threadFactory = partial(threading.Thread, daemon=True)
 
 
 def open_database(path: str) -> sqlite3.Connection:
