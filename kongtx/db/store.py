@@ -16,10 +16,9 @@ from kongtx.db.interfaces import IConnector, IMigratable
 from kongtx.db.special import SPECIAL
 from kongtx.db.tables import Catalogue, Entity, Reference, Table
 from kongtx.db.writes import Change, Insert, Write
+from kongtx.entities import DEFAULT_WORKSPACE
 from kongtx.lib import ids
 from kongtx.schema import Context, Schema, SchemaRegistry
-
-DEFAULT_WORKSPACE = "0dc6f45b-8f8d-40d2-a504-473544ee190b"
 
 
 @attrs.frozen
