@@ -225,7 +225,7 @@ class SQLiteConnector:
 class _Threads(ThreadPool):
     """Threads that do not keep a process from ending, should nobody stop them."""
 
-    threadFactory = partial(threading.Thread, daemon=True)
+    threadFactory = partial(threading.Thread, daemon=True)  # type: ignore[assignment]
 
 
 def open_database(path: str) -> sqlite3.Connection:
