@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from kongtx.balancer.hashing import HashCookie
+    from kongtx.balancer.peer import Peer
+    from kongtx.balancer.upstream import UpstreamBalancer
 
 
 class IPeer(Interface):
@@ -29,6 +35,51 @@ class IBalanceRequest(Interface):
     captures: tuple[Sequence[bytes], Mapping[str, bytes]] = Attribute(
         "``tuple[Sequence[bytes], Mapping[str, bytes]]``: of the route's regex."
     )
+    hash_cookie: HashCookie | None = Attribute(
+        "``HashCookie | None``: None at first. A balancer that hashes on a cookie which the client "
+        "did not send sets it: the response then gets the header ``Set-Cookie: "
+        "hash_cookie.header``. Later picks for the same request use its value."
+    )
+
+
+class IAlgorithm(Interface):
+    """Chooses among peers. Pure: time and chance are given to its constructor."""
+
+    def update(peers: Sequence[Peer]) -> None:
+        """The peers, their weights or their C{usable} changed.
+
+        @param peers: all peers with a weight above zero, usable or not. What is known of those
+            that were there before is kept.
+        """
+
+    def pick(value: bytes | None, failed: Sequence[IPeer]) -> Peer | None:
+        """Choose a usable peer.
+
+        @param value: what to hash; L{None} where there is nothing.
+        @param failed: avoided as long as there is any other.
+        @return: L{None} if no peer is usable.
+        """
+
+    def started(peer: Peer) -> None:
+        """The peer's C{connections} went up."""
+
+    def finished(peer: Peer, failed: bool, seconds: float) -> None:
+        """The peer's C{connections} went down, after an attempt of so many seconds."""
+
+
+class IPeerObserver(Interface):
+    """Told what happens to the peers of upstreams; health checks are one."""
+
+    def peers_changed(upstream: UpstreamBalancer) -> None:
+        """The upstream is new, was configured anew, or gained or lost peers."""
+
+    def removed(upstream: UpstreamBalancer) -> None:
+        """The upstream is no more."""
+
+    def finished(
+        upstream: UpstreamBalancer, peer: Peer, outcome: int | str, seconds: float
+    ) -> None:
+        """An attempt ended; called only while the upstream's C{watched} is true."""
 
 
 class IBalancer(Interface):

@@ -34,6 +34,14 @@ class IResolver(Interface):
             the name is unknown or the servers could not be asked can be told apart.
         """
 
+    def refresh(name: str) -> Deferred[Any]:
+        """The answer after asking anew, if the cached one has expired.
+
+        @return: a Deferred of an L{IAnswer}: the new one; or the old one, expired, if the servers
+            failed and it may still be used.
+        @raise DNSError: (the Deferred fails with it) as for C{resolve}.
+        """
+
     def to_ip(name: str, port: int) -> tuple[str, int] | Deferred[tuple[str, int]]:
         """One address and port, turning over the records from call to call.
 

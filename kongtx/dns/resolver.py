@@ -9,7 +9,7 @@ from random import Random, SystemRandom
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -124,6 +124,13 @@ class Resolver(Service):
         if port is None and entry.answer is not None:
             return entry.answer
         return _answer_of(entry, port)
+
+    def refresh(self, name: str) -> Deferred[Any]:
+        """See L{IResolver}."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.expires > self._seconds():
+            return execute(_answer_of, entry, None)
+        return self._flights.join(name, lambda: self._work(name)).addCallback(_answer_of, None)
 
     def to_ip(self, name: str, port: int) -> tuple[str, int] | Deferred[tuple[str, int]]:
         """See L{IResolver}."""
