@@ -73,6 +73,7 @@ class FakeRequest:
     route: Mapping[str, Any] | None = None
     service: Mapping[str, Any] | None = None
     captures: tuple[Sequence[bytes], Mapping[str, bytes]] = ((), {})
+    hash_cookie: Any = None
 
     consumer: Mapping[str, Any] | None = None
     credential: Mapping[str, Any] | None = None
