@@ -6,6 +6,7 @@ The price is that look-around, back-references and a few rarer constructs do not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,8 @@ _REASONS = {
     "\\Z": "\\Z is not available; write \\z or $",
 }
 _META = frozenset(r"\^$.|?*+()[]{}")
+# The quantifier applies to what stands before the group of flags.
+_QUANTIFIED_FLAGS = re.compile(r"\(\?[A-Za-z-]+\)[*?{]")
 _OPTIONAL = frozenset("*?{")
 
 
@@ -129,7 +132,7 @@ def literal_prefix(pattern: str) -> bytes:
     @param pattern: a pattern, with or without a leading C{^}.
     @return: the longest such text that is easy to see; C{b""} is always true.
     """
-    if _has_top_level_choice(pattern):
+    if _has_top_level_choice(pattern) or _QUANTIFIED_FLAGS.search(pattern):
         return b""
     position = 1 if pattern.startswith("^") else 0
     literal: list[str] = []
