@@ -190,6 +190,14 @@ class Configuration(Values):
             session_timeout_s=self.ssl_session_timeout_seconds,
         )
 
+    @property
+    def vault_properties(self) -> dict[str, str]:
+        """The settings of vaults, by property (C{vault_env_prefix})."""
+        found = {name: text for name, text in self.dynamic.items() if name.startswith("vault_")}
+        if self.vault_env_prefix:
+            found["vault_env_prefix"] = self.vault_env_prefix
+        return found
+
     def prefixed(self, *parts: str) -> str:
         """A path below the prefix; an absolute last part stays as it is."""
         return os.path.join(self.prefix, *parts)

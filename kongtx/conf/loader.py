@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +18,7 @@ from kongtx.conf.draft import Draft, Setting
 from kongtx.conf.errors import ConfigurationError, NoFileError, Problem, VaultError
 from kongtx.conf.properties import DYNAMIC_PREFIXES, PROPERTIES, Kind, Mark
 from kongtx.conf.reading import BadValueError, list_items, read_value
-from kongtx.conf.vault import EnvVault, IVault, is_reference, resolve
+from kongtx.conf.vault import EnvVault, IVault, is_reference, resolve, settings_of
 
 #: Where a file is looked for when none is named; the first that is there is read.
 SEARCH_PATHS = ("/etc/kongtx/kongtx.conf", "/etc/kong/kong.conf", "/etc/kong.conf")
@@ -127,14 +127,15 @@ def _read_file(draft: Draft, path: str) -> None:
                 f"{earlier.where} [{where}]"
             )
         draft.settings[entry.name] = Setting(entry.name, entry.value, where, 0)
-    for name in [name for name in draft.settings if not _is_known(name)]:
+    for name in [name for name in draft.settings if not is_known(name)]:
         where = draft.settings.pop(name).where
         draft.warnings.append(
             f"unknown configuration property '{name}' is ignored{_suggestion(name)} [{where}]"
         )
 
 
-def _is_known(name: str) -> bool:
+def is_known(name: str) -> bool:
+    """Whether a property of that name is kept."""
     return name in PROPERTIES or name.startswith(DYNAMIC_PREFIXES)
 
 
@@ -149,7 +150,7 @@ def _read_environment(draft: Draft, environment: Mapping[str, str]) -> None:
             if not variable.startswith(prefix):
                 continue
             name = variable.removeprefix(prefix).lower()
-            if _is_known(name):
+            if is_known(name):
                 where = f"environment variable {variable}"
                 draft.settings[name] = Setting(name, value.strip(), where, rank)
             # Containers set variables of this form that are no properties (KONG_VERSION,
@@ -163,7 +164,7 @@ def _read_environment(draft: Draft, environment: Mapping[str, str]) -> None:
 def _read_overrides(draft: Draft, overrides: Mapping[str, Value]) -> None:
     for name, value in overrides.items():
         where = f"option {name}"
-        if _is_known(name):
+        if is_known(name):
             text = value.strip() if isinstance(value, str) else value
             draft.settings[name] = Setting(name, text, where, 3)
         else:
@@ -264,17 +265,17 @@ def _resolve_references(
     vaults: dict[str, IVault] = {}
     if "env" in bundled.loaded(list_items(texts["vaults"]) or (), bundled.VAULTS):
         vaults["env"] = EnvVault(environment)
-    settings = {name: dict(_vault_settings(texts, name)) for name in vaults}
+    settings = {name: settings_of(name, texts) for name in vaults}
 
     def dereference(name: str, option: str, reference: str) -> str:
         try:
             return resolve(reference, vaults, settings).strip()
         except VaultError as error:
+            message = f"failed to dereference '{reference}': {error} for config option '{option}'"
             if strict:
-                message = (
-                    f"failed to dereference '{reference}': {error} for config option '{option}'"
-                )
                 draft.problems.append(Problem(message, draft.where(name), name))
+            elif not draft.is_effective:
+                draft.warnings.append(message)
             return ""
 
     for name, text in list(texts.items()):
@@ -293,13 +294,6 @@ def _resolve_references(
             texts[name] = draft.resolved[name] = dereference(name, name, text)
             if not texts[name] and property_ is not None and property_.required:
                 texts[name] = property_.default
-
-
-def _vault_settings(texts: Mapping[str, Any], vault: str) -> Iterator[tuple[str, str]]:
-    start = f"vault_{vault.replace('-', '_')}_"
-    for name, text in texts.items():
-        if name.startswith(start) and isinstance(text, str) and text:
-            yield name.removeprefix(start), text
 
 
 def _read_values(draft: Draft, texts: Mapping[str, Any]) -> None:

@@ -128,6 +128,16 @@ def resolve(
     return _subfield(value, reference.key)
 
 
+def settings_of(vault: str, values: Mapping[str, object]) -> dict[str, str]:
+    """The settings of a vault among properties, such as C{prefix} for C{vault_env_prefix}."""
+    start = f"vault_{vault.replace('-', '_')}_"
+    return {
+        name.removeprefix(start): value
+        for name, value in values.items()
+        if name.startswith(start) and isinstance(value, str) and value
+    }
+
+
 def _subfield(value: str, key: str) -> str:
     """A member of a JSON object. The value itself is secret and stays out of the messages."""
     try:

@@ -1,0 +1,83 @@
+"""A runner of command lines, and processes to act on."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from kongtx.cli.main import main
+from kongtx.conf import effective, from_values
+
+Run = Callable[..., Result]
+
+#: A process that ends on the signals that a master ends on. It says when it is ready.
+MASTER = """
+import signal, sys
+stop = lambda *_: sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGQUIT, signal.SIG_IGN if "busy" in sys.argv else stop)
+signal.signal(signal.SIGHUP, lambda *_: print("reload", flush=True))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs a command line in this process, in an empty directory and environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("KONG_", "KONGTX_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("kongtx.cli.nodes.SEARCH_PATHS", ("/nowhere/kongtx.conf",))
+    monkeypatch.setattr("kongtx.cli.check.SEARCH_PATHS", ("/nowhere/kongtx.conf",))
+
+    def runner(*arguments: str, **environment: str) -> Result:
+        return CliRunner().invoke(main, arguments, env=environment, prog_name="kongtx")
+
+    return runner
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    """The prefix directory of a node that was started there, but does not run."""
+    path = tmp_path / "prefix"
+    (path / "pids").mkdir(parents=True)
+    effective.write(from_values(prefix=str(path)))
+    return path
+
+
+@pytest.fixture
+def start_master(prefix: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a process that behaves like the master of the node in the prefix directory."""
+    processes = []
+
+    def start(*arguments: str, name: str = "kongtx") -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", MASTER, name, *arguments], stdout=subprocess.PIPE, text=True
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        (prefix / "pids" / "kongtx.pid").write_text(f"{process.pid}\n")
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def failure(message: str) -> str:
+    """What a failed command prints on stderr."""
+    return f"Error: {message}\n\n  Run with --v (verbose) or --vv (debug) for more details\n"
+
+
+def unstyled(text: str) -> str:
+    """Text without colours."""
+    return click.unstyle(text)

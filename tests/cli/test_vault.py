@@ -1,0 +1,50 @@
+"""C{vault get}."""
+
+from pathlib import Path
+
+import pytest
+
+from kongtx.conf import effective, load
+
+from .conftest import Run, failure
+
+
+@pytest.mark.parametrize("reference", ["env/secret", "{vault://env/secret}", "env/SECRET#1"])
+def test_a_secret_is_printed(run: Run, reference: str) -> None:
+    result = run("vault", "get", reference, SECRET="s3cret")
+    assert (result.exit_code, result.output) == (0, "s3cret\n")
+
+
+def test_a_member_of_a_secret_is_printed(run: Run) -> None:
+    result = run("vault", "get", "env/login/user", LOGIN='{"user": "me"}')
+    assert (result.exit_code, result.output) == (0, "me\n")
+
+
+def test_the_vaults_settings_apply(run: Run) -> None:
+    result = run("vault", "get", "env/secret", MY_SECRET="s3cret", KONG_VAULT_ENV_PREFIX="MY_")
+    assert (result.exit_code, result.output) == (0, "s3cret\n")
+
+
+def test_the_settings_of_the_node_apply(run: Run, tmp_path: Path) -> None:
+    configuration = load(
+        overrides={"prefix": str(tmp_path), "vault_env_prefix": "MY_"},
+        environment={},
+        search_paths=(),
+    )
+    effective.write(configuration)
+    result = run("vault", "get", "env/secret", "-p", str(tmp_path), MY_SECRET="s3cret")
+    assert (result.exit_code, result.output) == (0, "s3cret\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the 'get' command needs a <reference> argument\nkongtx vault get <reference>"),
+        (("none/x",), "could not find vault (none)"),
+        (("env/not-here",), "could not get value from external vault (no value found)"),
+        (("env",), "reference url is missing path [{vault://env}]"),
+    ],
+)
+def test_what_has_no_value_is_told(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    result = run("vault", "get", *arguments)
+    assert (result.exit_code, result.stderr) == (1, failure(message))
