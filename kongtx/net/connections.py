@@ -1,0 +1,113 @@
+"""Connections as servers and clients see them: where they come from, and who hears of their end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import address, error
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+
+from kongtx.net.naming import log_prefix
+from kongtx.net.transports import StreamConnection
+
+if TYPE_CHECKING:
+    from kongtx.net.reactor import KongtxReactor
+
+
+class ServerConnection(StreamConnection):
+    """A connection that a port accepted, or that was adopted."""
+
+    __slots__ = ("_factory", "server", "sessionno")
+
+    def __init__(self, reactor: KongtxReactor, factory: Any, server: Any) -> None:
+        super().__init__(reactor)
+        self._factory = factory
+        self.server = server
+        self.sessionno = 0
+
+    def _build_protocol(self) -> Any:
+        factory, self._factory = self._factory, None
+        if self.server is not None:
+            self.sessionno = self.server.sessionno
+            self.server.sessionno += 1
+        try:
+            peer = self.getPeer()
+        except (OSError, TypeError):
+            return None  # it was closed between the kernel's accept and ours
+        return factory.buildProtocol(peer)
+
+    def _name(self) -> None:
+        self.logstr = f"{log_prefix(self._protocol)},{self.sessionno},{self.hostname}"
+
+    @property
+    def client(self) -> Any:
+        """The peer's name, as the socket module writes it."""
+        return self._uv.get_extra_info("peername")
+
+    @property
+    def hostname(self) -> Any:
+        """The peer's host, or path."""
+        peer = self.getPeer()
+        return peer.name if isinstance(peer, address.UNIXAddress) else peer.host
+
+    def __repr__(self) -> str:
+        name = self._uv.get_extra_info("sockname")
+        where = name[1] if isinstance(name, tuple) else name
+        return f"<{type(self._protocol).__name__} #{self.sessionno} on {where}>"
+
+
+class ClientConnection(StreamConnection):
+    """A connection that a connector made.
+
+    @ivar addr: where it was asked to connect to.
+    """
+
+    __slots__ = ("addr", "connector")
+
+    _tlsClientDefault = True
+
+    def __init__(self, reactor: KongtxReactor, connector: Any, addr: Any) -> None:
+        super().__init__(reactor)
+        self.connector = connector
+        self.addr = addr
+
+    def _build_protocol(self) -> Any:
+        if self.disconnected:
+            return None
+        return self.connector.buildProtocol(self.getPeer())
+
+    def _without_protocol(self) -> None:
+        if self.disconnected:  # stopped between connecting and here
+            self._uv.abort()
+            return
+        self.connected = 1
+        self._protocol = Protocol()
+        self._uv.close()
+
+    def _name(self) -> None:
+        self.logstr = f"{log_prefix(self._protocol)},client"
+
+    def failIfNotConnected(self, err: BaseException) -> None:
+        """Give up a connection whose protocol has not been built yet."""
+        if self.connected or self.disconnected:
+            return
+        self.disconnected = 1
+        self.connector.connectionFailed(Failure(err))
+
+    def stopConnecting(self) -> None:
+        """Give up on the application's wish."""
+        self.failIfNotConnected(error.UserError())
+
+    def _lost(self, reason: Failure) -> None:
+        if self.disconnected:
+            return
+        was_connected = self.connected
+        super()._lost(reason)
+        if was_connected:
+            self.connector.connectionLost(reason)
+        else:
+            self.connector.connectionFailed(reason)
+
+    def __repr__(self) -> str:
+        return f"<{self.__class__} to {self.addr} at {id(self):x}>"
