@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet import tcp, unix
 
 from kongtx.net.connections import ClientConnection
+from kongtx.net.descriptors import connect_done
 from kongtx.net.transports import StreamConnection
 
 
@@ -35,14 +36,10 @@ def _continue(
     future.add_done_callback(lambda done: _continue(coroutine, done))
 
 
-class _HandsOver:
-    """The end of connecting: the socket becomes uvloop's."""
+class TCPClient(tcp.Client):
+    """A TCP connection in the making."""
 
     reactor: Any
-    connector: Any
-    socket: socket.socket
-    addr: Any
-    connected: int
 
     def _connectDone(self) -> None:
         self.connected = 1  # what is left of the connecting object must not fail any more
@@ -52,12 +49,11 @@ class _HandsOver:
         del self.connector
 
 
-class TCPClient(_HandsOver, tcp.Client):
-    """A TCP connection in the making."""
-
-
-class UNIXClient(_HandsOver, unix.Client):
+class UNIXClient(unix.Client):
     """A UNIX connection in the making."""
+
+    def _connectDone(self) -> None:
+        connect_done(self, take_over)
 
 
 class TCPConnector(tcp.Connector):

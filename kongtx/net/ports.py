@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet import tcp, unix
 
 from kongtx.net.connections import ServerConnection
+from kongtx.net.descriptors import UNIXServerConnection
 
 
 def run_to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -49,6 +50,7 @@ class _NativeAccept:
     socket: socket.socket
     factory: Any
     backlog: Any
+    _accepted: type[ServerConnection] = ServerConnection
     _uv_server: Any = None
 
     def startReading(self) -> None:
@@ -58,7 +60,7 @@ class _NativeAccept:
             # uvloop closes what it listens on; the port keeps its own for names and options.
             self._uv_server = run_to_end(
                 self.reactor.loop.create_server(
-                    partial(ServerConnection, self.reactor, self.factory, self),
+                    partial(self._accepted, self.reactor, self.factory, self),
                     sock=self.socket.dup(),
                     backlog=self.backlog or current_backlog(self.socket),
                 )
@@ -81,3 +83,5 @@ class TCPPort(_NativeAccept, tcp.Port):
 
 class UNIXPort(_NativeAccept, unix.Port):
     """A listening UNIX socket."""
+
+    _accepted = UNIXServerConnection

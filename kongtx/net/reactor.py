@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from kongtx.net.connections import ServerConnection
 from kongtx.net.connectors import TCPConnector, UNIXConnector, take_over
+from kongtx.net.descriptors import UNIXServerConnection
 from kongtx.net.ports import TCPPort, UNIXPort
 from kongtx.net.transports import StreamConnection
 
@@ -208,7 +209,8 @@ class KongtxReactor(AsyncioSelectorReactor):
         if addressFamily not in self._supportedAddressFamilies:
             raise error.UnsupportedAddressFamily(addressFamily)
         skt = socket.fromfd(fileDescriptor, addressFamily, socket.SOCK_STREAM)
-        take_over(self.loop, ServerConnection(self, factory, None), skt)
+        accepted = UNIXServerConnection if addressFamily == socket.AF_UNIX else ServerConnection
+        take_over(self.loop, accepted(self, factory, None), skt)
 
     # IReactorFDSet: native ports and connections count as descriptors that are read.
 

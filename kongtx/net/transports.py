@@ -137,7 +137,11 @@ class StreamConnection(SocketOptions, Consumer):
             return
         if protocol is None:
             self._without_protocol()
-            return
+        else:
+            self._connect(protocol)
+
+    def _connect(self, protocol: Any) -> None:
+        uv = self._uv
         self.connected = 1
         self.write = uv.write
         self.writeSequence = uv.writelines
@@ -145,6 +149,8 @@ class StreamConnection(SocketOptions, Consumer):
         self.reactor.connections.add(self)
         self._name()
         self._bind()
+        if self.disconnecting:  # asked before there was a connection to close
+            self._schedule_close()
         try:
             protocol.makeConnection(self)
         except BaseException:
@@ -297,11 +303,12 @@ class StreamConnection(SocketOptions, Consumer):
             self._lose()
 
     def _lose(self) -> None:
-        if not self.connected or self.disconnecting:
+        if self.disconnected or self.disconnecting:
             return
         self.disconnecting = 1
-        self._uv.pause_reading()
-        self._schedule_close()
+        if self._uv is not None:
+            self._uv.pause_reading()
+            self._schedule_close()
 
     def _schedule_close(self) -> None:
         # Later, for what is written in the same turn after loseConnection is still sent.
@@ -318,7 +325,10 @@ class StreamConnection(SocketOptions, Consumer):
 
     def abortConnection(self) -> None:
         """Close the connection now, dropping what waits to be sent; the peer sees a reset."""
-        if self.disconnected or self._aborting or not self.connected:
+        if self.disconnected or self._aborting:
+            return
+        if self._uv is None:
+            self._lose()
             return
         self._aborting = True
         self.disconnecting = 1
