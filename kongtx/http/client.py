@@ -1,0 +1,473 @@
+"""The HTTP/1.1 client channel (RFC 9112). Hot path: llhttp reads, long bodies go past it.
+
+A channel carries one exchange at a time. Its user (an L{IReply}) is told the head once, then the
+body's pieces, then its end; or that it failed, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IProtocol, IPushProducer, IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from kongtx.http.interfaces import IReply
+from kongtx.http.timers import NEVER, LazyTimer
+
+Header = tuple[bytes, bytes]
+
+#: Why an exchange failed.
+CLOSED: Final = "closed"
+GARBAGE: Final = "garbage"
+TIMEOUT: Final = "timeout"
+
+# Fields that say something about the connection or the framing; the rest is relayed.
+_SPECIAL: Final = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"keep-alive",
+        b"proxy-connection",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+        b"x-accel-buffering",
+        b"x-accel-charset",
+        b"x-accel-expires",
+        b"x-accel-limit-rate",
+        b"x-accel-redirect",
+        b"x-pad",
+    )
+)
+
+#: A longer response head is garbage, in bytes.
+HEAD_BYTES: Final = 64 * 1024
+# Bodies with more than this to come are counted, not parsed.
+_DIRECT: Final = 16 * 1024
+
+
+@implementer(IProtocol, IPushProducer)
+class ClientChannel:
+    """One connection to a peer."""
+
+    __slots__ = (
+        "__weakref__",
+        "_bad_coding",
+        "_chunked",
+        "_complete",
+        "_direct",
+        "_done_head",
+        "_early",
+        "_excess",
+        "_head_bytes",
+        "_head_only",
+        "_interim",
+        "_minor",
+        "_parser",
+        "_parts",
+        "_read_timeout",
+        "_reply",
+        "_seconds",
+        "_started",
+        "_timer",
+        "_told",
+        "_tunnel",
+        "_write_timeout",
+        "closed",
+        "connected",
+        "factory",
+        "headers",
+        "key",
+        "length",
+        "lost",
+        "reason",
+        "received",
+        "request_sent",
+        "requests",
+        "special",
+        "status",
+        "trailers",
+        "transport",
+        "write_paused",
+    )
+
+    transport: Any
+    factory: Any
+    headers: list[Header]
+    trailers: list[Header]
+
+    def __init__(self, clock: IReactorTime, key: Any, lost: Callable[[ClientChannel], None]):
+        """A channel that is not connected yet.
+
+        @param key: the pool's.
+        @param lost: called with the channel when its connection has ended.
+        """
+        self._seconds = clock.seconds
+        self._timer = LazyTimer(clock, self._expired)
+        self.key = key
+        self.lost = lost
+        self._reply: IReply | None = None
+        self._tunnel: Callable[[bytes], object] | None = None
+        #: Called with the channel once it is connected.
+        self.connected: Callable[[ClientChannel], None] | None = None
+        self.requests = 0
+        self.closed = False
+        self.write_paused = False
+        self._parser: HttpResponseParser | None = None
+        self._parts: list[bytes] = []
+        self.received = False
+
+    # -- IProtocol ---------------------------------------------------------------------------
+    def connectionMade(self) -> None:
+        pass
+
+    def makeConnection(self, transport: Any) -> None:
+        self.transport = transport
+        set_no_delay = getattr(transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
+        transport.registerProducer(self, True)
+        connected, self.connected = self.connected, None
+        if connected is not None:
+            connected(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.closed = True
+        self._timer.stop()
+        reply, self._reply = self._reply, None
+        tunnel, self._tunnel = self._tunnel, None
+        self.lost(self)
+        if reply is None:
+            return
+        clean = isinstance(reason.value, ConnectionDone)
+        if tunnel is not None or (clean and self._told and self._until_close()):
+            reply.reply_ended((), False)
+        else:
+            reply.reply_failed(CLOSED)
+
+    # -- IPushProducer: what goes to the peer ---------------------------------------------------
+    def pauseProducing(self) -> None:
+        self.write_paused = True
+        reply = self._reply
+        if reply is not None:
+            self._timer.set(self._seconds() + self._write_timeout)
+            reply.peer_paused()
+
+    def resumeProducing(self) -> None:
+        self.write_paused = False
+        reply = self._reply
+        if reply is not None:
+            self._timer.deadline = NEVER
+            if self.request_sent:
+                self._timer.set(self._seconds() + self._read_timeout)
+            reply.peer_resumed()
+
+    def stopProducing(self) -> None:
+        pass
+
+    # -- requests ----------------------------------------------------------------------------
+    def send(
+        self,
+        reply: IReply,
+        data: bytes,
+        complete: bool,
+        head_only: bool,
+        read_timeout: float,
+        write_timeout: float,
+    ) -> None:
+        """Begin an exchange.
+
+        @param reply: is told what the peer answers.
+        @param data: the request's head, and what there is of its body.
+        @param complete: that is all of the request.
+        @param head_only: the method is HEAD.
+        @param read_timeout: in seconds, between two reads once the request has been sent.
+        @param write_timeout: in seconds, between two moments at which the peer takes something.
+        """
+        self._reply = reply
+        self._head_only = head_only
+        self._read_timeout = read_timeout
+        self._write_timeout = write_timeout
+        self.request_sent = complete
+        self.requests += 1
+        self.received = self._started = self._done_head = self._complete = self._told = False
+        self._interim = self._excess = self._chunked = self._bad_coding = False
+        self._direct = self._head_bytes = 0
+        self._early = b""
+        self.length = -1
+        self.reason = b""
+        self.headers = self.trailers = []
+        self.special: dict[bytes, bytes] | None = None
+        if self._parser is None:
+            self._parser = HttpResponseParser(self)
+        if complete:
+            self._timer.set(self._seconds() + read_timeout)
+        else:
+            self._timer.deadline = NEVER
+        self.transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Send more of the request's body, framed by the caller."""
+        if not self.closed:
+            self.transport.write(data)
+
+    def sent(self) -> None:
+        """The request is complete: the peer's time runs from now on."""
+        self.request_sent = True
+        if not self.write_paused and self._reply is not None:
+            self._timer.set(self._seconds() + self._read_timeout)
+
+    def pause(self) -> None:
+        """Read no more of the response for now."""
+        if not self.closed:
+            self._timer.deadline = NEVER
+            self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read the response again."""
+        if not self.closed:
+            if self._reply is not None:
+                self._timer.set(self._seconds() + self._read_timeout)
+            self.transport.resumeProducing()
+
+    def detach(self) -> None:
+        """Forget the exchange and cut the connection."""
+        self._reply = None
+        self._tunnel = None
+        self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._timer.stop()
+        if not self.closed:
+            self.closed = True
+            self.transport.unregisterProducer()
+            self.transport.abortConnection()
+
+    def close(self) -> None:
+        """Close the connection after what is still to be sent."""
+        self._timer.stop()
+        if not self.closed:
+            self.closed = True
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def wait_idle(self, timeout: float) -> None:
+        """Nothing is asked of the peer; close after C{timeout} seconds (0: never)."""
+        if timeout:
+            self._timer.set(self._seconds() + timeout)
+        else:
+            self._timer.deadline = NEVER
+
+    def start_tunnel(self, receiver: Callable[[bytes], object]) -> None:
+        """Pass on what comes from now on unread."""
+        self._tunnel = receiver
+        self.touch()
+
+    def touch(self) -> None:
+        """Something has passed through the tunnel: it is not idle."""
+        self._timer.set(self._seconds() + self._read_timeout)
+
+    # -- llhttp's callbacks -----------------------------------------------------------------------
+    def on_status(self, reason: bytes) -> None:
+        self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        lower = name.lower()
+        if lower not in _SPECIAL:
+            self.trailers.append((name, value))
+        elif lower == b"content-length":
+            self.length = int(value)
+        elif lower == b"transfer-encoding":
+            self._chunked = True
+            if value.strip().lower() != b"chunked":
+                self._bad_coding = True
+        elif self.special is None:
+            self.special = {lower: value}
+        else:
+            known = self.special.get(lower)
+            self.special[lower] = value if known is None else known + b", " + value
+
+    def on_headers_complete(self) -> None:
+        if self._complete:
+            self._excess = True
+            return
+        assert self._parser is not None
+        status = self._parser.get_status_code()
+        if status < 200 and status != 101:
+            self._interim = True
+            self.trailers = []
+            self.special = None
+            self.reason = b""
+            self._head_bytes = 0
+            return
+        self.status = status
+        self.headers, self.trailers = self.trailers, []
+        self._done_head = True
+
+    def on_body(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+        elif not self._complete:
+            self._complete = True
+
+    # -- responses ---------------------------------------------------------------------------
+    def dataReceived(self, data: bytes) -> None:
+        reply = self._reply
+        if reply is None:
+            # Nothing was asked: a stale answer, or an error before the peer closes.
+            self.abort()
+            return
+        if self._tunnel is not None:
+            self.touch()
+            self._tunnel(data)
+            return
+        if self._direct:
+            self._count(reply, data)
+            return
+        self.received = True
+        if not self._started:
+            if self._early:
+                data = self._early + data
+            if len(data) < 9:
+                self._early = data
+                return
+            self._started = True
+            if data[:7] != b"HTTP/1.":
+                self._fail(GARBAGE)
+                return
+            self._minor = data[7] - 48
+        self._parse(reply, data)
+
+    def _parse(self, reply: IReply, data: bytes) -> None:
+        assert self._parser is not None
+        rest = b""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._parser = None
+            rest = data[upgrade.args[0] :]
+            if self.status != 101:
+                self._fail(GARBAGE)
+                return
+        except HttpParserError:
+            self._parser = None
+            if not self._complete:
+                self._fail(GARBAGE)
+                return
+            self._excess = True
+        if not self._told:
+            if not self._done_head:
+                self._head_bytes += len(data)
+                if self._head_bytes > HEAD_BYTES:
+                    self._fail(GARBAGE)
+                else:
+                    self._timer.set(self._seconds() + self._read_timeout)
+                return
+            self._tell(reply, rest)
+            return
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        if body:
+            self._timer.set(self._seconds() + self._read_timeout)
+            reply.reply_part(body)
+        if self._complete and self._reply is reply:
+            self._end(reply)
+
+    def _tell(self, reply: IReply, rest: bytes) -> None:
+        """Hand over the head, with what has come of the body."""
+        self._told = True
+        parts = self._parts
+        if not parts:
+            body = b""
+        else:
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+        length = self.length
+        if self.status == 101:
+            self._timer.deadline = NEVER
+            reply.reply_upgraded(self, rest)
+            return
+        if self._chunked:
+            if self._bad_coding or self._minor == 0:
+                self._fail(GARBAGE)
+                return
+            length = -1
+        elif self._head_only or self.status == 304:
+            if not self._complete:
+                self._complete = True
+                self._parser = None
+            body = b""
+        elif self._complete:
+            length = len(body)
+        elif length - len(body) > _DIRECT:
+            self._direct = length - len(body)
+            self._parser = None
+        if self._complete:
+            self._timer.deadline = NEVER
+            reusable = self.reusable
+            self._reply = None
+            reply.reply_head(self, length, body, True, reusable)
+        else:
+            self._timer.set(self._seconds() + self._read_timeout)
+            reply.reply_head(self, length, body, False, False)
+
+    def _count(self, reply: IReply, data: bytes) -> None:
+        size = len(data)
+        if size > self._direct:
+            data = data[: self._direct]
+            size = self._direct
+            self._excess = True
+        self._direct -= size
+        if self._direct:
+            self._timer.set(self._seconds() + self._read_timeout)
+            reply.reply_part(data)
+            return
+        self._complete = True
+        reply.reply_part(data)
+        if self._reply is reply:
+            self._end(reply)
+
+    def _end(self, reply: IReply) -> None:
+        self._timer.deadline = NEVER
+        reusable = self.reusable
+        self._reply = None
+        reply.reply_ended(self.trailers, reusable)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow the exchange that has just ended."""
+        if not self.request_sent or self._excess or self.closed or self._until_close():
+            return False
+        connection = b"" if self.special is None else self.special.get(b"connection", b"").lower()
+        return b"close" not in connection and (self._minor == 1 or b"keep-alive" in connection)
+
+    def _until_close(self) -> bool:
+        return (
+            self.length < 0
+            and not self._chunked
+            and not self._head_only
+            and self.status not in (101, 204, 304)
+        )
+
+    # -- failures ----------------------------------------------------------------------------
+    def _fail(self, why: str) -> None:
+        reply, self._reply = self._reply, None
+        self.abort()
+        if reply is not None:
+            reply.reply_failed(why)
+
+    def _expired(self) -> None:
+        if self._reply is None:
+            self.close()
+        else:
+            self._fail(TIMEOUT)

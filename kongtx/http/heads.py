@@ -1,0 +1,184 @@
+"""Request heads (RFC 9112 §2-6). Hot path, no I/O: one llhttp call a head.
+
+llhttp refuses bare LF and CR, NUL, obs-fold, spaces before colons, both of or several of
+Content-Length and Transfer-Encoding. What it lets pass and must not pass is refused here: HTTP/0.9
+and other protocols, repeated spaces in the request line, bad, missing or several Host fields, and
+transfer codings that are not understood.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from kongtx.http.limits import Limits
+from kongtx.http.targets import parse_authority, split_absolute
+
+Header = tuple[bytes, bytes]
+
+#: method, target, minor version, headers (lower-case names), names as received, first value by
+#: lower-case name, host, port (0: none given), keep-alive, body length (-1: chunked).
+Head = tuple[
+    bytes, bytes, int, list[Header], list[bytes], dict[bytes, bytes], bytes, int, bool, int
+]
+
+_LINE: Final = re.compile(rb"([A-Z]+(?:-[A-Z]+)?) ([!-~]+) HTTP/1\.([01])\r\n")
+# A line that ends in LF alone, a CR that ends no line, or NUL: no head will come of it.
+_BROKEN: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\0")
+_COMMA: Final = re.compile(rb"[ \t]*,[ \t]*")
+
+
+class _Fields:
+    """What llhttp calls back: it collects a head's fields."""
+
+    __slots__ = ("headers", "names")
+
+    def __init__(self) -> None:
+        self.names: list[bytes] = []
+        self.headers: list[Header] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.names.append(name)
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
+
+
+# Heads come whole, so parsers between two heads are alike: any connection may use any of them.
+_parsers: list[tuple[_Fields, HttpRequestParser]] = []
+
+
+def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one pass, no calls)
+    """Read a request's head.
+
+    @param head: from the method to the empty line, which it includes.
+    @return: the L{Head}, or the status that refuses it: 400, 405, 413, 414, 494 or 501.
+    """
+    line = _LINE.match(head)
+    if line is None or len(head) > limits.request_line:
+        status = _judge(head, line is not None, limits)
+        if status:
+            return status
+        assert line is not None
+    method, target, version = line.groups()
+    minor = 1 if version == b"1" else 0
+    if _parsers:
+        fields, parser = pair = _parsers.pop()
+    else:
+        fields = _Fields()
+        parser = HttpRequestParser(fields)
+        pair = fields, parser
+    try:
+        parser.feed_data(head)
+        reusable = True
+    except HttpParserUpgrade:
+        reusable = False
+    except HttpParserError:
+        return 400
+    headers, names = fields.headers, fields.names
+    table = dict(headers)
+    if len(table) != len(headers):
+        table = dict(reversed(headers))
+        status = _check_repeated(headers, limits)
+        if status:
+            return status
+    keep = minor == 1
+    if b"connection" in table:
+        keep = _keeps_alive(headers, keep)
+    host: bytes | None = table.get(b"host")
+    if target[0] != 47 or method == b"CONNECT":
+        other = _other_form(method, target, host)
+        if isinstance(other, int):
+            return other
+        host, target = other
+    if host is None:
+        if minor:
+            return 400
+        name, port = b"", 0
+    else:
+        authority = parse_authority(host)
+        if authority is None:
+            return 400
+        name, port = authority
+    length = 0
+    if b"content-length" in table or b"transfer-encoding" in table:
+        length, status = _body_length(table, minor, limits)
+        if status:
+            return status
+    if reusable and keep and minor and not length:
+        fields.headers, fields.names = [], []
+        _parsers.append(pair)
+    return method, target, minor, headers, names, table, name, port, keep, length
+
+
+def _judge(head: bytes, has_line: bool, limits: Limits) -> int:
+    """Why a head is refused that is long or has no proper request line; 0: it is not."""
+    if head.find(b"\r\n") > limits.request_line:
+        return 414
+    if not has_line:
+        return 400
+    lines = head.split(b"\r\n")
+    too_long = any(len(field) > limits.header_line for field in lines[1:])
+    if too_long or len(head) > limits.header_bytes or len(lines) - 3 > limits.header_count:
+        return 494
+    return 0
+
+
+def _check_repeated(headers: list[Header], limits: Limits) -> int:
+    if [name for name, _ in headers].count(b"host") > 1:
+        return 400
+    return 494 if len(headers) > limits.header_count else 0
+
+
+def connection_tokens(headers: list[Header]) -> list[bytes]:
+    """The lower-case options of all Connection fields (RFC 9110 §7.6.1)."""
+    tokens: list[bytes] = []
+    for name, value in headers:
+        if name == b"connection":
+            tokens += _COMMA.split(value.lower())
+    return tokens
+
+
+def _keeps_alive(headers: list[Header], default: bool) -> bool:
+    tokens = connection_tokens(headers)
+    if b"close" in tokens:
+        return False
+    return default or b"keep-alive" in tokens
+
+
+def _other_form(
+    method: bytes, target: bytes, host: bytes | None
+) -> tuple[bytes | None, bytes] | int:
+    """The host and target of a request whose target is not in origin form; or a status."""
+    if method == b"CONNECT":
+        return 405
+    if target == b"*":
+        return (host, target) if method == b"OPTIONS" else 400
+    absolute = split_absolute(target)
+    return 400 if absolute is None else absolute
+
+
+def _body_length(table: dict[bytes, bytes], minor: int, limits: Limits) -> tuple[int, int]:
+    """The body's length (-1: chunked), and a status that refuses it or 0."""
+    coding = table.get(b"transfer-encoding")
+    if coding is not None:
+        if minor == 0:
+            return 0, 400
+        return -1, 0 if coding.lower() == b"chunked" else 501
+    length = int(table[b"content-length"])
+    if limits.body_bytes and length > limits.body_bytes:
+        return 0, 413
+    return length, 0
+
+
+def judge_partial(data: bytes, limits: Limits) -> int:
+    """Whether the beginning of a head can still become one.
+
+    @return: 0, or the status that refuses it.
+    """
+    if _BROKEN.search(data):
+        return 400
+    size = len(data)
+    if size > limits.request_line and b"\r\n" not in data[: limits.request_line + 2]:
+        return 414
+    return 494 if size > limits.header_bytes else 0

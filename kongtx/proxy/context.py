@@ -1,0 +1,369 @@
+"""The request that every phase works on. Hot path: made once a request, slots set when needed.
+
+Attributes that most requests never touch have no value until somebody reads them; then they get
+the default of L{_DEFAULTS}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from kongtx.proxy import pages
+from kongtx.proxy.bodies import BodyStore
+from kongtx.proxy.errors import BodyLost, BodyTooLarge
+from kongtx.proxy.interfaces import IRequestContext, ITry, ShortCircuit
+
+if TYPE_CHECKING:
+    from kongtx.proxy.gateway import Gateway
+    from kongtx.router.interfaces import IMatch
+
+Header = tuple[bytes, bytes]
+
+
+@attrs.frozen
+class Answer:
+    """What a short circuit answers."""
+
+    status: int
+    body: bytes
+    headers: Sequence[Header]
+    #: C{exit} or C{error}.
+    source: str
+
+
+@implementer(ITry)
+@attrs.frozen
+class Try:
+    """One attempt at a peer (L{kongtx.proxy.interfaces.ITry})."""
+
+    address: str
+    port: int
+    started: float
+    balancer_ms: int
+    state: str = ""
+    code: int = 0
+
+
+_DEFAULTS: Final[dict[str, Callable[[], Any]]] = {
+    "_body_waiter": lambda: None,
+    "_failed_tries": list,
+    "authenticated_groups": lambda: None,
+    "chunk": bytes,
+    "chunk_is_last": bool,
+    "consumer": lambda: None,
+    "consumer_id": str,
+    "credential": lambda: None,
+    "headers_sent": bool,
+    "path": bytes,
+    "pdk": lambda: None,
+    "phase": str,
+    "plugin_data": dict,
+    "proxy_latency_ms": lambda: -1,
+    "query": bytes,
+    "raw_path": bytes,
+    "receive_ms": lambda: -1,
+    "response_source": lambda: "error",
+    "route": lambda: None,
+    "service": lambda: None,
+    "shared": dict,
+    "status": int,
+    "total_ms": int,
+    "trusted": bool,
+    "upstream_headers": tuple,
+    "upstream_latency_ms": lambda: -1,
+    "upstream_path": bytes,
+    "upstream_response_body": lambda: None,
+    "upstream_scheme": bytes,
+    "upstream_status": int,
+}
+
+
+@implementer(IRequestContext)
+class RequestContext:
+    """Data of one request, and what plugins may do to it (L{IRequestContext})."""
+
+    __slots__ = (
+        *sorted(_DEFAULTS),
+        "_body",
+        "_fields",
+        "_names",
+        "answer",
+        "body_complete",
+        "buffered",
+        "client_ip",
+        "client_port",
+        "connection",
+        "gateway",
+        "headers",
+        "host",
+        "host_port",
+        "match",
+        "method",
+        "minor",
+        "raw_method",
+        "request_id",
+        "response_headers",
+        "retries",
+        "started",
+        "target",
+        "timeouts_ms",
+        "upstream_body",
+        "upstream_host",
+        "upstream_target",
+        "upstream_tls",
+    )
+
+    # Never set, or only when needed: their types, for those who read them.
+    answer: Answer | None
+    authenticated_groups: Sequence[str] | None
+    body_complete: bool
+    buffered: bool
+    chunk: bytes
+    chunk_is_last: bool
+    client_ip: str
+    client_port: int
+    consumer: Mapping[str, Any] | None
+    consumer_id: str
+    credential: Mapping[str, Any] | None
+    headers_sent: bool
+    match: IMatch | None
+    path: bytes
+    pdk: Any
+    phase: str
+    plugin_data: dict[Any, Any]
+    proxy_latency_ms: int
+    query: bytes
+    raw_path: bytes
+    receive_ms: int
+    response_headers: list[Header]
+    response_source: str
+    retries: int | None
+    route: Mapping[str, Any] | None
+    service: Mapping[str, Any] | None
+    shared: dict[Any, Any]
+    started: float
+    status: int
+    timeouts_ms: tuple[int, int, int] | None
+    total_ms: int
+    trusted: bool
+    upstream_body: bytes | None
+    upstream_headers: Sequence[Header]
+    upstream_host: bytes
+    upstream_latency_ms: int
+    upstream_path: bytes
+    upstream_response_body: bytes | None
+    upstream_scheme: bytes
+    upstream_status: int
+    upstream_target: tuple[str, int] | None
+    upstream_tls: Mapping[str, Any] | None
+    _body: BodyStore | None
+    _body_waiter: Deferred[bytes] | None
+    _failed_tries: list[Try]
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        connection: Any,
+        method: bytes,
+        target: bytes,
+        minor: int,
+        headers: list[Header],
+        names: list[bytes],
+        fields: dict[bytes, bytes],
+        host: bytes,
+        host_port: int,
+    ) -> None:
+        """A request as it came.
+
+        @param connection: the channel: an L{kongtx.http.interfaces.IServerChannel}.
+        @param minor: HTTP's minor version, or 2 for HTTP/2.
+        @param headers: lower-case names and values.
+        @param names: the same headers' names as received.
+        @param fields: the first value of each header.
+        @param host: in lower case, without port.
+        @param host_port: 0 when none is given.
+        """
+        self.gateway = gateway
+        self.connection = connection
+        self.method = self.raw_method = method
+        self.target = target
+        self.minor = minor
+        self.headers = headers
+        self._names = names
+        self._fields = fields
+        self.host = host
+        self.host_port = host_port or connection.local[1]
+        self.request_id = gateway.new_request_id()
+        self._body = self.answer = self.match = self.retries = self.timeouts_ms = None
+        self.upstream_body = self.upstream_target = self.upstream_tls = None
+        self.upstream_host = b""
+        self.buffered = False
+        self.response_headers = []
+
+    def __getattr__(self, name: str) -> Any:
+        make = _DEFAULTS.get(name)
+        if make is None:
+            raise AttributeError(name)
+        value = make()
+        setattr(self, name, value)
+        return value
+
+    # -- facts -------------------------------------------------------------------------------
+    @property
+    def scheme(self) -> bytes:
+        return b"https" if self.connection.is_tls else b"http"
+
+    @property
+    def sni(self) -> bytes:
+        sni: bytes = self.connection.sni
+        return sni
+
+    @property
+    def source(self) -> tuple[str, int]:
+        return self.client_ip, self.client_port
+
+    @property
+    def destination(self) -> tuple[str, int]:
+        local: tuple[str, int] = self.connection.local
+        return local
+
+    @property
+    def http_version(self) -> bytes:
+        return (b"1.0", b"1.1", b"2")[self.minor]
+
+    @property
+    def captures(self) -> tuple[Sequence[bytes], Mapping[str, bytes]]:
+        match = self.match
+        return ((), {}) if match is None else match.captures
+
+    @property
+    def tries(self) -> Sequence[Try]:
+        return self._failed_tries
+
+    @property
+    def request_size(self) -> int:
+        connection = self.connection
+        size: int = connection.head_received + connection.body_received
+        return size
+
+    @property
+    def response_size(self) -> int:
+        size: int = self.connection.head_sent + self.connection.body_sent
+        return size
+
+    @property
+    def body_bytes_sent(self) -> int:
+        size: int = self.connection.body_sent
+        return size
+
+    # -- request headers ---------------------------------------------------------------------
+    def get_header(self, name: bytes) -> bytes | None:
+        return self._fields.get(name)
+
+    def set_header(self, name: bytes, value: bytes) -> None:
+        self.clear_header(name)
+        self.add_header(name, value)
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        _check_field(name, value)
+        lower = name.lower()
+        self._names.append(name)
+        self.headers.append((lower, value))
+        self._fields.setdefault(lower, value)
+        if lower == b"host":
+            self.upstream_host = value
+
+    def clear_header(self, name: bytes) -> None:
+        lower = name.lower()
+        if self._fields.pop(lower, None) is None:
+            return
+        kept = [index for index, header in enumerate(self.headers) if header[0] != lower]
+        self._names[:] = [self._names[index] for index in kept]
+        self.headers[:] = [self.headers[index] for index in kept]
+
+    # -- the request's body ------------------------------------------------------------------
+    def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:
+        store = self._body
+        if self.body_complete:
+            if store is None:
+                return b""
+            if limit and store.size > limit:
+                raise BodyTooLarge(f"the body has {store.size} bytes, more than {limit}")
+            return store.value()
+        self.connection.send_continue()
+        self.connection.resume_body()
+        waiter: Deferred[bytes] = Deferred()
+        self._body_waiter = waiter
+
+        def check(value: bytes) -> bytes:
+            if limit and len(value) > limit:
+                raise BodyTooLarge(f"the body has {len(value)} bytes, more than {limit}")
+            return value
+
+        return waiter.addCallback(check)
+
+    def _body_arrived(self, failure: BodyLost | None = None) -> None:
+        waiter = self._body_waiter
+        if waiter is None:
+            return
+        self._body_waiter = None
+        if failure is not None:
+            waiter.errback(failure)
+        else:
+            waiter.callback(b"" if self._body is None else self._body.value())
+
+    # -- short circuits ----------------------------------------------------------------------
+    def exit(self, status: int, body: bytes = b"", headers: Sequence[Header] = ()) -> NoReturn:
+        self.answer = Answer(status, body, tuple(headers), "exit")
+        raise ShortCircuit(f"answered with {status}")
+
+    def error(
+        self, status: int, message: str | None = None, headers: Sequence[Header] = ()
+    ) -> NoReturn:
+        self.answer = self.error_answer(status, message, headers, "exit")
+        raise ShortCircuit(f"answered with {status}")
+
+    def error_answer(
+        self,
+        status: int,
+        message: str | None,
+        headers: Sequence[Header] = (),
+        source: str = "error",
+    ) -> Answer:
+        """An answer with an error body in the form that the client accepts.
+
+        @param message: L{None}: the status's own.
+        @param source: C{exit} or C{error}, for logs.
+        """
+        if message is None:
+            message = pages.error_message(status)
+        fields = self._fields
+        if self.minor == 2 and fields.get(b"content-type", b"").startswith(pages.GRPC):
+            return Answer(
+                status,
+                b"",
+                (
+                    *headers,
+                    (b"Content-Type", pages.GRPC),
+                    (b"grpc-status", b"%d" % pages.grpc_status(status)),
+                    (b"grpc-message", message.encode()),
+                ),
+                source,
+            )
+        accept = fields.get(b"accept")
+        if accept is not None:
+            accept = b",".join(value for name, value in self.headers if name == b"accept")
+        chosen = pages.negotiate(accept)
+        body = self.gateway.pages.render(chosen, message, self.request_id)
+        return Answer(status, body, (*headers, (b"Content-Type", chosen)), source)
+
+
+def _check_field(name: bytes, value: bytes) -> None:
+    for octets in (name, value):
+        if b"\n" in octets or b"\r" in octets or b"\0" in octets:
+            raise ValueError(f"header {name!r} would break the message: CR, LF or NUL in it")

@@ -1,0 +1,359 @@
+"""A request's way through the gateway, from its channel to the upstream. Hot path.
+
+Handlers of the rewrite and access phases run as long as they do not wait; when one does, the rest
+of the request's way goes on from its Deferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from kongtx.http.interfaces import IExchange
+from kongtx.http.paths import normalise_path
+from kongtx.proxy.answers import digits
+from kongtx.proxy.bodies import BodyStore
+from kongtx.proxy.context import Answer
+from kongtx.proxy.errors import BodyLost
+from kongtx.proxy.forwarding import forwarded_host, forwarded_scheme
+from kongtx.proxy.interfaces import IPhaseHandler, ShortCircuit
+from kongtx.proxy.phases import EMPTY, Chain, Named, as_deferred, log, report
+from kongtx.proxy.routes import RouteState
+from kongtx.proxy.upstream import WAITING_BYTES, Forwarding
+
+_REDIRECTS: Final = {
+    301: b"301 Moved Permanently",
+    302: b"302 Found",
+    307: b"307 Temporary Redirect",
+    308: b"308 Permanent Redirect",
+}
+_REDIRECT_BODY: Final = (
+    b"<html>\r\n<head><title>%b</title></head>\r\n<body>\r\n<center><h1>%b</h1></center>\r\n"
+    b"<hr><center>%b</center>\r\n</body>\r\n</html>\r\n"
+)
+
+
+@implementer(IExchange)
+class Exchange(Forwarding):
+    """One request."""
+
+    __slots__ = ("_configured",)
+
+    # -- the channel -------------------------------------------------------------------------
+    def start(self, body: bytes, complete: bool) -> None:
+        gateway = self.gateway
+        self._over = self._proxied = self._streaming = self._cached = self.headers_sent = False
+        self._awaiting_body = False
+        self._upstream = self._waiting = self._whole = None
+        self._failed_peers = ()
+        self._ahead = 0
+        self._upgrade = b""
+        self.proxy_latency_ms = -1
+        self.status = 0
+        self.body_complete = complete
+        if body:
+            self._body = store = BodyStore()
+            store.put(body)
+        self.started = gateway.time()
+        configured = self._configured = gateway.configured
+        self._chain = configured.global_chain
+        if gateway.trusted_peers:
+            gateway.resolve_client(self)
+        else:
+            self.client_ip, self.client_port = self.connection.peer
+            self.trusted = False
+        target = self.target
+        mark = target.find(b"?")
+        if mark < 0:
+            raw_path = target
+            self.query = b""
+        else:
+            raw_path = target[:mark]
+            self.query = target[mark + 1 :]
+        self.raw_path = raw_path
+        self.path = normalise_path(raw_path)
+        if configured.global_chain.rewrite:
+            self.phase = "rewrite"
+            self._run(configured.global_chain.rewrite, 0, self._rewritten)
+        else:
+            self._find_route()
+
+    def body_part(self, data: bytes) -> None:
+        if self._streaming and self._upstream is not None:
+            self._write_upstream(data)
+            return
+        if self._over or self.headers_sent:
+            return
+        store = self._body
+        if store is None:
+            store = self._body = BodyStore()
+        store.put(data)
+        if self._upstream is not None and not self._streaming:
+            self._stream_body()
+        elif (
+            store.size > WAITING_BYTES
+            and self._body_waiter is None
+            and not (self.match is not None and self._state.request_buffering)
+        ):
+            self.connection.pause_body()
+
+    def body_end(self, trailers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.body_complete = True
+        if self._over:
+            return
+        if self._body_waiter is not None:
+            self._body_arrived()
+        elif self._upstream is not None:
+            if self._streaming:
+                self._body_sent()
+            else:
+                self._stream_body()
+        elif self._awaiting_body:
+            self._awaiting_body = False
+            self._proxied = True
+            self._choose()
+
+    def body_failed(self, status: int) -> None:
+        if self._over:
+            return
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+        self._drop_upstream()
+        if self.headers_sent:
+            self._cut()
+            return
+        self._body_arrived(BodyLost("the body did not come complete", status))
+        if not self._over:
+            self._proxied = False
+            self.answer_page(status)
+
+    # -- phases that may wait --------------------------------------------------------------------
+    def _run(self, handlers: tuple[Named, ...], index: int, done: Callable[[], None]) -> None:
+        """Run handlers from C{index} on, until one has answered; then go on with C{done}."""
+        while index < len(handlers):
+            name, handler = handlers[index]
+            index += 1
+            try:
+                waiting = handler(self)
+            except ShortCircuit:
+                break
+            except Exception:
+                self._handler_failed(name)
+                break
+            if waiting is not None:
+                deferred = as_deferred(waiting)
+                deferred.addErrback(self._waiting_failed, name)
+                deferred.addCallback(self._resume, handlers, index, done)
+                deferred.addErrback(self._unexpected)
+                return
+            if self.answer is not None:
+                break
+        done()
+
+    def _resume(
+        self, _: object, handlers: tuple[Named, ...], index: int, done: Callable[[], None]
+    ) -> None:
+        if self._over:
+            return
+        if self.answer is not None:
+            done()
+        else:
+            self._run(handlers, index, done)
+
+    def _handler_failed(self, name: str) -> None:
+        report(self.phase, name)
+        self.answer = self.error_answer(500, "An unexpected error occurred")
+
+    def _waiting_failed(self, failure: Failure, name: str) -> None:
+        error = failure.value
+        if isinstance(error, ShortCircuit):
+            return
+        if isinstance(error, BodyLost):
+            if not self._over and self.answer is None:
+                self.answer_page(error.status)
+            return
+        log.failure("{plugin}: {phase} failed", failure=failure, plugin=name, phase=self.phase)
+        self.answer = self.error_answer(500, "An unexpected error occurred")
+
+    def _rewritten(self) -> None:
+        answer = self.answer
+        if answer is not None:
+            self.answer_with(answer)
+        else:
+            self._find_route()
+
+    # -- routing -----------------------------------------------------------------------------
+    def _find_route(self) -> None:
+        configured = self._configured
+        match = configured.router.match(self)
+        if match is None:
+            self.answer_error(404, "no Route matched with those values")
+            return
+        route = match.route
+        state = configured.states.get(route["id"])
+        if state is None:
+            state = configured.add_state(match)
+        self.match = match
+        self._state = state
+        self.route = route
+        self.service = state.service
+        if state.restricted and self._refused_by_protocol(state):
+            return
+        gateway = self.gateway
+        if gateway.allows_debug_header and b"kong-debug" in self._fields:
+            self.response_headers += state.debug_headers
+        self.upstream_path = match.upstream_path
+        self.upstream_scheme = state.scheme
+        if state.preserve_host and not self.upstream_host:
+            self.upstream_host = self._fields.get(b"host", self.host)
+        chain = state.chain
+        if chain is None:
+            self.phase = "access"
+            self._collect(state, 0, [])
+            return
+        self._chain = chain
+        if chain.access:
+            self.phase = "access"
+            self._run(chain.access, 0, self._accessed)
+        else:
+            self._accessed()
+
+    def _refused_by_protocol(self, state: RouteState) -> bool:
+        """Answer a request whose protocol its route does not take (Kong: runloop.access.before)."""
+        secure = forwarded_scheme(self) == b"https"
+        if state.https_only and not secure:
+            self._ask_for_https(state.redirect_status)
+            return True
+        if not state.grpc:
+            return False
+        if not self._fields.get(b"content-type", b"").startswith(b"application/grpc"):
+            self.answer_error(415, "Non-gRPC request matched gRPC route")
+        elif self.minor != 2:
+            self.answer_error(
+                426,
+                "Please use HTTP2 protocol",
+                ((b"connection", b"Upgrade"), (b"upgrade", b"HTTP/2")),
+            )
+        elif state.grpcs_only and not secure:
+            headers = (
+                (b"content-type", b"application/grpc"),
+                (b"grpc-status", b"1"),
+                (b"grpc-message", b"gRPC request matched gRPCs route"),
+            )
+            self.answer_with(Answer(200, b"", headers, "exit"))
+        else:
+            return False
+        return True
+
+    def _ask_for_https(self, status: int) -> None:
+        words = _REDIRECTS.get(status)
+        if words is None:
+            self.answer_error(
+                426,
+                "Please use HTTPS protocol",
+                ((b"Connection", b"Upgrade"), (b"Upgrade", b"TLS/1.2, HTTP/1.1")),
+            )
+            return
+        location = b"https://%b%b" % (forwarded_host(self), self.target)
+        body = _REDIRECT_BODY % (words, words, self.gateway.server)
+        headers = ((b"Content-Type", b"text/html"), (b"Location", location))
+        self.answer_with(Answer(status, body, headers, "exit"))
+
+    # -- access ------------------------------------------------------------------------------
+    def _collect(self, state: RouteState, index: int, chosen: list[IPhaseHandler]) -> None:
+        """Run access, choosing each plugin's configuration by the consumer known by then."""
+        steps = state.steps
+        while index < len(steps):
+            step = steps[index]
+            index += 1
+            handler = step.by_consumer.get(self.consumer_id, step.handler)
+            if handler is None:
+                continue
+            chosen.append(handler)
+            if self.answer is not None or handler.access is None:
+                continue
+            waiting = None
+            try:
+                waiting = handler.access(self)
+            except ShortCircuit:
+                pass
+            except Exception:
+                self._handler_failed(handler.name)
+            if waiting is not None:
+                deferred = as_deferred(waiting)
+                deferred.addErrback(self._waiting_failed, handler.name)
+                deferred.addCallback(self._collect_on, state, index, chosen)
+                deferred.addErrback(self._unexpected)
+                return
+        self._chain = self._configured.chain_of(tuple(chosen))
+        self._accessed()
+
+    def _collect_on(
+        self, _: object, state: RouteState, index: int, chosen: list[IPhaseHandler]
+    ) -> None:
+        if not self._over:
+            self._collect(state, index, chosen)
+
+    def _accessed(self) -> None:
+        answer = self.answer
+        if answer is not None:
+            self.answer_with(answer)
+            return
+        state = self._state
+        service = self.service
+        if service is None or state.balancer is None:
+            self.answer_error(503, "no Service found with those values")
+            return
+        target = self.upstream_target
+        if target is None:
+            self._balancer = state.balancer
+        else:
+            self._balancer = self._configured.snapshot.balancer_for(
+                {**service, "host": target[0], "port": target[1]}
+            )
+        if self._chain.response:
+            self.buffered = True
+        self.forward()
+
+    def client_address(self) -> bytes:
+        """The client's address and port, for logs."""
+        return b"%b:%b" % (self.client_ip.encode(), digits(self.client_port))
+
+
+class Refusal(Exchange):
+    """A request that could not be understood: it is answered, and only global plugins see it."""
+
+    __slots__ = ("_refusal",)
+
+    def __init__(self, gateway: Any, connection: Any, status: int, head: bytes) -> None:
+        line = head.split(b"\r\n", 1)[0][:256].split(b" ")
+        method = line[0] if line[0].isalpha() else b""
+        target = line[1] if len(line) > 1 and line[1][:1] == b"/" else b"/"
+        super().__init__(gateway, connection, method, target, 1, [], [], {}, b"", 0)
+        self._refusal = status
+
+    def start(self, body: bytes, complete: bool) -> None:
+        gateway = self.gateway
+        self._over = self._proxied = self._streaming = self._cached = self.headers_sent = False
+        self._awaiting_body = False
+        self._upstream = self._waiting = self._whole = None
+        self._failed_peers = ()
+        self._upgrade = b""
+        self.status = 0
+        self.body_complete = True
+        self.started = gateway.time()
+        self._configured = gateway.configured
+        self._chain = EMPTY if gateway.configured is None else gateway.configured.global_chain
+        self.client_ip, self.client_port = self.connection.peer
+        self.raw_path = self.path = self.target
+        self.query = b""
+        self.answer_page(self._refusal)
+
+
+def chain_of(handlers: Sequence[IPhaseHandler]) -> Chain:
+    """The chain of some handlers."""
+    return Chain(handlers) if handlers else EMPTY

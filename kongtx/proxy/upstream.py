@@ -1,0 +1,588 @@
+"""The way to the upstream: choosing a peer, attempts, relaying both bodies. Hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from kongtx.balancer.interfaces import IBalancer, IPeer
+from kongtx.errors import KongtxError
+from kongtx.http.client import CLOSED, TIMEOUT, ClientChannel
+from kongtx.http.interfaces import IReply
+from kongtx.http.responses import trailer_section
+from kongtx.proxy.answers import Answering, milliseconds
+from kongtx.proxy.context import Try
+from kongtx.proxy.errors import BodyLost, UpstreamTLSUnavailable
+from kongtx.proxy.forwarding import (
+    build_head,
+    response_headers,
+    upgrade_wanted,
+    wants_trailers,
+)
+from kongtx.proxy.phases import as_deferred, report
+from kongtx.proxy.routes import RouteState, default_port, host_with_port, tls_identity
+from kongtx.proxy.tunnel import Tunnel
+
+Header = tuple[bytes, bytes]
+
+log = Logger()
+
+# nginx: proxy_next_upstream passes these on only when they have not been sent.
+_NOT_IDEMPOTENT: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
+
+#: How far a response may run ahead of a slow client, when the route buffers responses.
+AHEAD_BYTES: Final = 512 * 1024
+#: How much of a request's body waits while nothing reads it, when the route does not buffer it.
+WAITING_BYTES: Final = 64 * 1024
+
+
+@implementer(IReply)
+class Forwarding(Answering):
+    """A request on its way to an upstream."""
+
+    __slots__ = (
+        "_ahead",
+        "_awaiting_body",
+        "_balancer",
+        "_balancer_ms",
+        "_cached",
+        "_chosen_at",
+        "_chunked_upstream",
+        "_failed_peers",
+        "_peer",
+        "_reply_headers",
+        "_sent_body",
+        "_state",
+        "_streaming",
+        "_upgrade",
+        "_upstream",
+        "_waiting",
+        "_whole",
+    )
+
+    _state: RouteState
+    _balancer: IBalancer
+    #: C{forward} has been called and waits for the body.
+    _awaiting_body: bool
+    #: The channel of the current attempt.
+    _upstream: ClientChannel | None
+    _failed_peers: tuple[IPeer, ...]
+    #: What is waited for: a peer, or a connection.
+    _waiting: Deferred[Any] | None
+    #: Pieces of a response that is held back until it is whole.
+    _whole: list[bytes] | None
+
+    # -- choosing ----------------------------------------------------------------------------
+    def forward(self) -> None:
+        """Send the request upstream, once its body is there (or at once, if it is streamed)."""
+        state = self._state
+        self._upgrade = upgrade_wanted(self) if b"upgrade" in self._fields else b""
+        if self._upgrade:
+            self.buffered = False
+        if not self.body_complete:
+            self.connection.send_continue()
+            if state.request_buffering and self.upstream_body is None and not self._upgrade:
+                self._awaiting_body = True
+                self.connection.resume_body()
+                return
+        self._proxied = True
+        self._choose()
+
+    def _choose(self) -> None:
+        self._waiting = None
+        now = self.gateway.time()
+        self._chosen_at = now
+        try:
+            peer = self._balancer.pick(self, self._failed_peers)
+        except KongtxError as error:
+            self._no_peer(error)
+            return
+        if isinstance(peer, Deferred):
+            self._waiting = peer
+            peer.addCallbacks(self._connect, self._peer_failed)
+            peer.addErrback(self._unexpected)
+        else:
+            self._connect(peer)
+
+    def _peer_failed(self, failure: Failure) -> None:
+        if self._over or isinstance(failure.value, CancelledError):
+            return
+        if isinstance(failure.value, KongtxError):
+            self._no_peer(failure.value)
+        else:
+            self._unexpected(failure)
+
+    def _no_peer(self, error: KongtxError) -> None:
+        """The balancer knows no peer: before the first attempt it says why, later it is the end."""
+        if self._failed_peers:
+            self._give_up(502)
+            return
+        self._proxied = False
+        status = int(getattr(error, "status", 503))
+        self.answer_with(self.error_answer(status, str(getattr(error, "message", error))))
+
+    def _unexpected(self, failure: Failure) -> None:
+        log.failure("request {id} failed", failure=failure, id=self.request_id.decode())
+        if not self._over and not self.headers_sent:
+            self.answer_page(500)
+
+    def _connect(self, peer: IPeer) -> None:
+        if self._over:
+            return
+        self._peer = peer
+        gateway = self.gateway
+        now = gateway.time()
+        self._balancer_ms = milliseconds(now - self._chosen_at)
+        if self.proxy_latency_ms < 0:
+            self.proxy_latency_ms = milliseconds(now - self.started)
+        self._chosen_at = now
+        self._balancer.started(peer)
+        tls = None
+        state = self._state
+        if state.tls if self.upstream_scheme is state.scheme else self.upstream_scheme == b"https":
+            if gateway.tls is None:
+                self._no_peer(UpstreamTLSUnavailable("no TLS connector is configured"))
+                return
+            name = self.upstream_host or peer.host
+            assert self.service is not None
+            tls = tls_identity(gateway.tls, self.service, name, self.upstream_tls)
+        timeouts = self.timeouts_ms
+        timeout = state.connect_timeout if timeouts is None else timeouts[0] / 1000
+        channel = gateway.pool.acquire(peer.address, peer.port, tls, timeout)
+        if isinstance(channel, Deferred):
+            self._cached = False
+            self._waiting = channel
+            channel.addCallbacks(self._send, self._connect_failed)
+            channel.addErrback(self._unexpected)
+        else:
+            self._cached = True
+            self._send(channel)
+
+    def _connect_failed(self, failure: Failure) -> None:
+        self._waiting = None
+        if self._over or isinstance(failure.value, CancelledError):
+            return
+        self._attempt_failed(
+            TIMEOUT if isinstance(failure.value, ConnectTimeout) else CLOSED, False
+        )
+
+    # -- the request -------------------------------------------------------------------------
+    def _send(self, channel: ClientChannel) -> None:
+        self._waiting = None
+        if self._over:
+            self.gateway.pool.release(channel)
+            return
+        state = self._state
+        peer = self._peer
+        self._upstream = channel
+        host = self.upstream_host
+        if not host:
+            if self.upstream_scheme is state.scheme:
+                host = state.host_header(peer.host, peer.port)
+            else:
+                host = host_with_port(peer.host, peer.port, default_port(self.upstream_scheme))
+        body, framing, complete = self._first_of_body()
+        head = build_head(self, host, self._upgrade, framing)
+        timeouts = self.timeouts_ms
+        if timeouts is None:
+            read_timeout, write_timeout = state.read_timeout, state.write_timeout
+        else:
+            write_timeout, read_timeout = timeouts[1] / 1000, timeouts[2] / 1000
+        channel.send(
+            self,
+            head + body if body else head,
+            complete,
+            self.method == b"HEAD",
+            read_timeout,
+            write_timeout,
+        )
+        if not complete:
+            self._stream_body()
+
+    def _first_of_body(self) -> tuple[bytes, bytes, bool]:
+        """What goes with the head of the body, its framing lines, and whether it is all."""
+        self._chunked_upstream = False
+        self._sent_body = 0
+        body = self.upstream_body
+        if body is not None:
+            return body, b"Content-Length: %d\r\n" % len(body), True
+        store = self._body
+        if self.body_complete:
+            if store is None:
+                return b"", b"Content-Length: 0\r\n" if self._says_length() else b"", True
+            framing = b"Content-Length: %d\r\n" % store.size
+            if store.in_memory:
+                return store.value(), framing, True
+            return b"", framing, False
+        length = self._fields.get(b"content-length")
+        if length is not None:
+            return b"", b"Content-Length: %b\r\n" % length, False
+        self._chunked_upstream = True
+        return b"", b"Transfer-Encoding: chunked\r\n", False
+
+    def _says_length(self) -> bool:
+        return b"content-length" in self._fields or b"transfer-encoding" in self._fields
+
+    def _stream_body(self) -> None:
+        """Send what has come of the body, as far as the peer takes it; then what comes."""
+        channel = self._upstream
+        store = self._body
+        if store is None:
+            self._streaming = True
+            self.connection.resume_body()
+            return
+        self._streaming = self.body_complete
+        assert channel is not None
+        while self._sent_body < store.size and not channel.write_paused and not channel.closed:
+            piece = store.piece(self._sent_body)
+            self._sent_body += len(piece)
+            self._write_upstream(piece)
+        if self._sent_body < store.size or channel.closed:
+            return
+        if self.body_complete:
+            self._body_sent()
+        else:
+            self._body = None
+            store.close()
+            self._streaming = True
+            self.connection.resume_body()
+
+    def _write_upstream(self, data: bytes) -> None:
+        channel = self._upstream
+        if channel is not None:
+            if self._chunked_upstream:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            channel.write(data)
+
+    def _body_sent(self) -> None:
+        channel = self._upstream
+        if channel is not None:
+            if self._chunked_upstream:
+                channel.write(trailer_section(()))
+            channel.sent()
+
+    def peer_paused(self) -> None:
+        if not self.body_complete:
+            self.connection.pause_body()
+
+    def peer_resumed(self) -> None:
+        if self._tunnelled:
+            self.connection.resume_body()
+        elif self._upstream is not None and not self._upstream.request_sent:
+            self._stream_body()
+
+    @property
+    def _tunnelled(self) -> bool:
+        return self._upgrade != b"" and self.status == 101
+
+    # -- attempts ----------------------------------------------------------------------------
+    def reply_failed(self, why: str) -> None:
+        channel = self._upstream
+        self._upstream = None
+        assert channel is not None
+        if self.headers_sent:
+            # The client must see that the response is cut off.
+            self._finish_try("failed", 502 if why != TIMEOUT else 504, None)
+            self._cut()
+            return
+        self._attempt_failed(why, True, channel)
+
+    def _attempt_failed(self, why: str, sent: bool, channel: ClientChannel | None = None) -> None:
+        """An attempt gave no response: try another peer, or answer for it."""
+        status = 504 if why == TIMEOUT else 502
+        retries = self._state.retries if self.retries is None else self.retries
+        free = why == CLOSED and self._cached and channel is not None and not channel.received
+        may = (why in (CLOSED, TIMEOUT)) and self._resendable(sent)
+        again = may and (free or len(self._failed_tries) < retries)
+        self._finish_try("next" if again else "failed", status, why)
+        if not again:
+            self._give_up(status)
+            return
+        if not free:
+            self._failed_peers = (*self._failed_peers, self._peer)
+        else:
+            self._failed_tries.pop()
+        self._choose()
+
+    def _resendable(self, sent: bool) -> bool:
+        """Whether the request may go to another peer, and can."""
+        if sent and self.method in _NOT_IDEMPOTENT:
+            return False
+        return self.upstream_body is not None or self.body_complete
+
+    def _finish_try(self, state: str, code: int, why: str | None) -> None:
+        now = self.gateway.time()
+        peer = self._peer
+        self._failed_tries.append(
+            Try(peer.address, peer.port, self._chosen_at, self._balancer_ms, state, code)
+        )
+        outcome = "timeout" if code == 504 else "tcp_failure"
+        if why is not None or code:
+            self._balancer.finished(peer, outcome, now - self._chosen_at)
+
+    def _give_up(self, status: int) -> None:
+        self.upstream_status = status
+        self.upstream_latency_ms = milliseconds(self.gateway.time() - self._chosen_at)
+        self.answer_page(status)
+
+    def _cut(self) -> None:
+        if not self._over:
+            self._over = True
+            self.connection.abort()
+            self._end_log()
+
+    # -- the response ------------------------------------------------------------------------
+    def reply_head(
+        self, channel: ClientChannel, length: int, body: bytes, complete: bool, reusable: bool
+    ) -> None:
+        gateway = self.gateway
+        status = channel.status
+        elapsed = gateway.time() - self._chosen_at
+        self.upstream_latency_ms = milliseconds(elapsed)
+        self._balancer.finished(self._peer, status, elapsed)
+        self.status = self.upstream_status = status
+        self.response_source = "service"
+        special = channel.special
+        headers = channel.headers if special is None else response_headers(channel, self)
+        if complete:
+            self._upstream = None
+            if reusable:
+                gateway.pool.release(channel)
+            else:
+                channel.close()
+        chain = self._chain
+        early = self.response_headers
+        if chain.header_filter or chain.log or self.buffered or early:
+            self.upstream_headers = tuple(headers)
+            if early:
+                headers = headers + early
+        self.response_headers = headers
+        if gateway.sends_upstream_status:
+            headers.append((b"X-Kong-Upstream-Status", b"%d" % status))
+        if self.buffered:
+            self._hold(body, complete)
+            return
+        self._relay(channel, length, body, complete)
+
+    def _relay(self, channel: ClientChannel, length: int, body: bytes, complete: bool) -> None:
+        """Send the response's header on, through the filters, with the first of its body."""
+        chain = self._chain
+        status = channel.status
+        replaced = self._run_header_filter() if chain.header_filter else None
+        if replaced is not None:
+            self._replace_body(replaced)
+            return
+        reason = channel.reason if self.status == status else None
+        self._add_core_headers()
+        special = channel.special
+        if special is not None and b"via" in special and self.gateway.sends_via:
+            self._join_via(special[b"via"])
+        self.headers_sent = True
+        connection = self.connection
+        if chain.header_filter:
+            length = self._checked_length(length)
+        if chain.body_filter:
+            body, length, complete = self._filter_first(body, length, complete)
+        if complete and channel.trailers and wants_trailers(self):
+            connection.respond(self.status, reason, self.response_headers, body, -1, False)
+            connection.end(channel.trailers)
+            return
+        connection.respond(self.status, reason, self.response_headers, body, length, complete)
+        if not complete and connection.write_paused:
+            self.client_paused()
+
+    def _join_via(self, received: bytes) -> None:
+        """An upstream's own Via comes first."""
+        via = self.gateway.via
+        self.response_headers[:] = [
+            (name, b"%b, %b" % (received, via))
+            if name == b"Via" and value is via
+            else (name, value)
+            for name, value in self.response_headers
+        ]
+
+    def _checked_length(self, length: int) -> int:
+        """Plugins may not contradict the framing."""
+        headers, _ = self._own_length(0)
+        self.response_headers = headers
+        return length
+
+    def _filter_first(self, body: bytes, length: int, complete: bool) -> tuple[bytes, int, bool]:
+        if self.raw_method == b"HEAD":
+            return body, length, complete
+        body = self._filter(body, complete, self._chain.body_filter)
+        if self.chunk_is_last and not complete:
+            self._drop_upstream()
+            complete = True
+        return body, -1, complete
+
+    def _replace_body(self, body: bytes) -> None:
+        """A header_filter handler has answered: the upstream's body is not wanted."""
+        self._drop_upstream()
+        self._add_core_headers()
+        handlers = self._chain.body_filter
+        if handlers:
+            body = self._filter(body, True, handlers)
+        self.headers_sent = True
+        self.connection.respond(self.status, None, self.response_headers, body, len(body), True)
+
+    def _drop_upstream(self) -> None:
+        channel, self._upstream = self._upstream, None
+        if channel is not None:
+            channel.detach()
+
+    def reply_part(self, data: bytes) -> None:
+        if self._whole is not None:
+            self._whole.append(data)
+            return
+        if self._chain.body_filter:
+            data = self._filter(data, False, self._chain.body_filter)
+            if self.chunk_is_last:
+                self._drop_upstream()
+                self.connection.write(data)
+                self._end_response(())
+                return
+        connection = self.connection
+        connection.write(data)
+        if connection.write_paused and self._upstream is not None:
+            self._ahead += len(data)
+            if self._ahead > (AHEAD_BYTES if self._state.response_buffering else 0):
+                self._upstream.pause()
+
+    def reply_ended(self, trailers: Sequence[Header], reusable: bool) -> None:
+        channel, self._upstream = self._upstream, None
+        assert channel is not None
+        if self._tunnelled:
+            self._tunnel_ended()
+            return
+        if reusable:
+            self.gateway.pool.release(channel)
+        else:
+            channel.close()
+        if self._whole is not None:
+            self._whole_response()
+            return
+        if self._chain.body_filter and self.raw_method != b"HEAD":
+            self.connection.write(self._filter(b"", True, self._chain.body_filter))
+        self._end_response(trailers if trailers and wants_trailers(self) else ())
+
+    def _end_response(self, trailers: Sequence[Header]) -> None:
+        self.receive_ms = milliseconds(
+            self.gateway.time() - self._chosen_at - self.upstream_latency_ms / 1000
+        )
+        self.connection.end(trailers)
+
+    # -- buffered responses ------------------------------------------------------------------
+    def _hold(self, body: bytes, complete: bool) -> None:
+        self._whole = [body] if body else []
+        if complete:
+            self._whole_response()
+
+    def _whole_response(self) -> None:
+        assert self._whole is not None
+        self.upstream_response_body = b"".join(self._whole)
+        self._whole = None
+        self._run_response(0)
+
+    def _run_response(self, index: int) -> None:
+        handlers = self._chain.response
+        self.phase = "response"
+        while index < len(handlers):
+            name, handler = handlers[index]
+            index += 1
+            waiting = None
+            try:
+                waiting = handler(self)
+            except KongtxError:
+                pass
+            except Exception:
+                report("response", name)
+                self.answer = self.error_answer(500, None)
+            if waiting is not None:
+                deferred = as_deferred(waiting)
+                deferred.addErrback(self._response_failed, name)
+                deferred.addCallback(self._response_resumed, index)
+                return
+            if self.answer is not None:
+                break
+        if self._over:
+            return
+        answer = self.answer
+        if answer is not None:
+            self.answer_with(answer)
+        else:
+            self._send_whole(None, self.upstream_response_body or b"")
+
+    def _response_resumed(self, _: object, index: int) -> None:
+        if not self._over:
+            self._run_response(index if self.answer is None else len(self._chain.response))
+
+    def _response_failed(self, failure: Failure, name: str) -> None:
+        if not isinstance(failure.value, KongtxError):
+            log.failure("{plugin}: {phase} failed", failure=failure, plugin=name, phase="response")
+            self.answer = self.error_answer(500, None)
+
+    # -- upgrades ----------------------------------------------------------------------------
+    def reply_upgraded(self, channel: ClientChannel, rest: bytes) -> None:
+        if not self._upgrade or not self.connection.can_tunnel:
+            channel.detach()
+            self._upstream = None
+            self._attempt_failed("garbage", True)
+            return
+        elapsed = self.gateway.time() - self._chosen_at
+        self.upstream_latency_ms = milliseconds(elapsed)
+        self._balancer.finished(self._peer, 101, elapsed)
+        self.status = self.upstream_status = 101
+        self.response_source = "service"
+        self.upstream_headers = tuple(channel.headers)
+        self.response_headers = [*channel.headers, *self.response_headers]
+        self._run_header_filter()
+        self._add_core_headers()
+        special = channel.special or {}
+        self.response_headers.append((b"Connection", b"upgrade"))
+        self.response_headers.append((b"Upgrade", special.get(b"upgrade", self._upgrade)))
+        self.headers_sent = True
+        Tunnel(self, channel).start(channel.reason, rest)
+
+    def _tunnel_ended(self) -> None:
+        """The upstream has closed its side of a tunnel."""
+        self.connection.transport.loseConnection()
+
+    # -- the client --------------------------------------------------------------------------
+    def client_paused(self) -> None:
+        self._ahead = 0
+        channel = self._upstream
+        held = self._tunnelled or not self._state.response_buffering
+        if channel is not None and self.headers_sent and held:
+            channel.pause()
+
+    def client_resumed(self) -> None:
+        channel = self._upstream
+        if channel is not None and self.headers_sent:
+            channel.resume()
+
+    def client_lost(self) -> None:
+        """The client has gone: stop everything, and log."""
+        waiting, self._waiting = self._waiting, None
+        if self._over:
+            return
+        self._over = True
+        self._body_arrived(BodyLost("the client has gone", 499))
+        if waiting is not None:
+            waiting.cancel()
+        channel = self._upstream
+        if channel is not None:
+            self._upstream = None
+            if not self.headers_sent:
+                self._balancer.finished(self._peer, 499, self.gateway.time() - self._chosen_at)
+            channel.detach()
+        if not self.headers_sent:
+            self.status = 499
+            self.response_source = "error"
+        self._end_log()
