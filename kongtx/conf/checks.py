@@ -25,8 +25,10 @@ LISTENS: dict[str, Subsystem] = {
     "cluster_listen": "http",
 }
 
-_LABEL = re.compile(r"[a-z0-9](?:[\w.:-]*[a-z0-9])?")
-_FOREIGN_LABELS = ("kong", "konnect", "insomnia", "mesh", "kic")
+_LABEL_VALUE = re.compile(r"[a-z0-9](?:[\w.:-]*[a-z0-9])?", re.ASCII | re.IGNORECASE)
+_LABEL_KEY = re.compile(
+    f"(?!kong|konnect|insomnia|mesh|kic){_LABEL_VALUE.pattern}", re.ASCII | re.IGNORECASE
+)
 
 
 def check(draft: Draft) -> None:
@@ -183,6 +185,24 @@ def _check_files(draft: Draft) -> None:
         is_given = name in draft.settings and not draft.is_effective
         if path and is_given and not os.path.isfile(path):
             draft.refuse(name, ": file does not exist")
+    for name in ("html", "json", "xml", "plain"):
+        if not draft.is_effective:
+            _check_template(draft, f"error_template_{name}")
+
+
+def _check_template(draft: Draft, name: str) -> None:
+    path = draft.values.get(name)
+    if path is None:
+        return
+    try:
+        with open(path, encoding="utf-8") as stream:
+            count = stream.read().count("%s")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        draft.refuse(name, f": could not read {path}: {reason}")
+        return
+    if count > 2:
+        draft.refuse(name, f": {path} has {count} placeholders (%s), two are filled in")
 
 
 def _check_proxy_server(draft: Draft) -> None:
@@ -287,15 +307,14 @@ def _check_labels(draft: Draft) -> None:
     if len(labels) > 10:
         draft.complain("labels validation failed: count exceeded 10 max elements", name)
     for label in labels:
-        key, _, value = label.partition(":")
-        for what, text in (("key", key), ("value", value)):
-            tail = ""
+        # Without a colon there is no key.
+        key, _, value = label.partition(":") if ":" in label else ("", "", "")
+        for what, text, pattern in (("key", key, _LABEL_KEY), ("value", value, _LABEL_VALUE)):
             if not 1 <= len(text) <= 63:
                 tail = f"{text} must have between 1 and 63 characters"
-            elif not _LABEL.fullmatch(text) or (what == "key" and text.startswith(_FOREIGN_LABELS)):
-                tail = (
-                    f"{text} is invalid: small letters, digits and inner `.`, `:`, `-`, `_`, "
-                    "and no name of Kong's products in front of a key"
-                )
-            if tail:
-                draft.complain(f"label {what} validation failed: {tail}", name)
+            elif not pattern.fullmatch(text):
+                tail = f"{text} is invalid. Must match pattern: {pattern.pattern}"
+            else:
+                continue
+            draft.complain(f"label {what} validation failed: {tail}, in '{label}'", name)
+            break

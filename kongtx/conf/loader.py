@@ -250,7 +250,11 @@ def _texts(draft: Draft, environment: Mapping[str, str]) -> dict[str, Any]:
         if property_.default is not None
     }
     texts["prefix"] = default_prefix(environment, os.geteuid() == 0)
-    texts.update({name: setting.value for name, setting in draft.settings.items()})
+    for name, setting in draft.settings.items():
+        # In Kong this leaves a directive out of nginx's configuration: nginx's default holds.
+        is_left_out = setting.value == "NONE" and name.startswith("nginx_") and name in PROPERTIES
+        if not is_left_out:
+            texts[name] = setting.value
     for name, property_ in PROPERTIES.items():
         for copy in property_.copied_to:
             if copy not in draft.settings and name in texts:

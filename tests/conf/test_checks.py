@@ -94,6 +94,12 @@ def pair() -> tuple[str, str]:
         ("tracing_sampling_rate", "-0.1", "tracing_sampling_rate must be between 0 and 1"),
         ("node_id", "me", "node_id must be a valid UUID"),
         ("mem_cache_size", "lots", "mem_cache_size must be a size, such as '8k' or '128m'"),
+        ("mem_cache_size", "31k", "mem_cache_size must be at least 32k, got '31k'"),
+        (
+            "error_template_html",
+            "/none",
+            "error_template_html: could not read /none: No such file or directory",
+        ),
         (
             "ssl_session_timeout",
             "long",
@@ -205,6 +211,20 @@ def test_a_value_out_of_order_is_refused(name: str, value: str, message: str) ->
 )
 def test_a_value_in_order_is_taken(name: str, value: str) -> None:
     assert problems(**{name: value}) == []
+
+
+def test_a_template_has_two_placeholders_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "error.html"
+    path.write_text("<p>%s %s</p>")
+    assert problems(error_template_html=str(path)) == []
+    path.write_text("<p>%s %s %s</p>")
+    assert problems(error_template_html=str(path)) == [
+        f"error_template_html: {path} has 3 placeholders (%s), two are filled in"
+    ]
+    path.write_bytes(b"\xff")
+    assert problems(error_template_html=str(path)) == [
+        f"error_template_html: could not read {path}: not UTF-8 text"
+    ]
 
 
 def test_the_web_interface_needs_the_admin_api() -> None:
@@ -388,7 +408,7 @@ class TestDataPlane:
         ("values", "message"),
         [
             ({}, None),
-            ({"cluster_dp_labels": "region:eu-1, a.b:c-d"}, None),
+            ({"cluster_dp_labels": "region:eu-1, MY-La3L.nam_e:my_l..val, super_kong:yey"}, None),
             (
                 {"proxy_listen": "off"},
                 "proxy_listen must be specified when role = \"data_plane\", got 'off'",
@@ -412,10 +432,14 @@ class TestDataPlane:
             ),
             (
                 {"cluster_dp_labels": "key"},
-                "label value validation failed:  must have between 1 and 63 characters",
+                "label key validation failed:  must have between 1 and 63 characters, in 'key'",
+            ),
+            (
+                {"cluster_dp_labels": "key:"},
+                "label value validation failed:  must have between 1 and 63 characters, in 'key:'",
             ),
             ({"cluster_dp_labels": "kong-x:v"}, "label key validation failed: kong-x is invalid"),
-            ({"cluster_dp_labels": "k:V"}, "label value validation failed: V is invalid"),
+            ({"cluster_dp_labels": "k:V!"}, "label value validation failed: V! is invalid"),
         ],
     )
     def test_rules(

@@ -350,6 +350,12 @@ def test_nginx_properties_are_kept_with_one_warning(load_text: Load) -> None:
     )
 
 
+def test_a_directive_that_is_left_out_has_its_default(load_text: Load) -> None:
+    configuration = load_text("nginx_http_client_max_body_size = NONE\nnginx_http_foo = NONE")
+    assert configuration.nginx_http_client_max_body_size == "0"
+    assert configuration.dynamic == {"nginx_http_foo": "NONE"}
+
+
 def test_settings_of_vaults_are_kept(load_text: Load) -> None:
     configuration = load_text("vault_aws_region = eu\nvault_env_prefix = MY_")
     assert configuration.dynamic == {"vault_aws_region": "eu"}

@@ -10,12 +10,17 @@ from kongtx.conf.properties.model import (
     string,
     switch,
 )
+from kongtx.conf.units import size_bytes
 
 
 def _workers(value: str) -> str | None:
     if value == "auto" or value.isdecimal():
         return None
     return f" must be a number of processes or auto, got '{value}'"
+
+
+def _cache_size(value: str) -> str | None:
+    return None if size_bytes(value) >= 32 * 1024 else " must be at least 32k"
 
 
 SECTION = Section(
@@ -133,6 +138,7 @@ SECTION = Section(
             "128m",
             """Size of the cache of entities that the workers share, such as ``128m``; at least
             ``32k``.""",
+            check=_cache_size,
         ),
         string(
             "openresty_path",
