@@ -284,9 +284,9 @@ def test_programs_get_type_errors(name: str, value: Any, message: str) -> None:
 
 
 def test_programs_may_give_typed_values() -> None:
-    configuration = from_values(pg_port=1, pg_ssl=True, plugins=["a"], mem_cache_size=4096)
+    configuration = from_values(pg_port=1, pg_ssl=True, plugins=["a"], mem_cache_size=65536)
     assert (configuration.pg_port, configuration.pg_ssl) == (1, True)
-    assert (configuration.plugins, configuration.mem_cache_size_bytes) == (("a",), 4096)
+    assert (configuration.plugins, configuration.mem_cache_size_bytes) == (("a",), 65536)
 
 
 def test_all_errors_come_at_once_with_their_places(load_text: Load) -> None:
