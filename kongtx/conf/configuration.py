@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -156,22 +155,6 @@ class Configuration(Values):
         if self.nginx_worker_processes == "auto":
             return len(os.sched_getaffinity(0))
         return int(self.nginx_worker_processes)
-
-    @property
-    def worker_user(self) -> tuple[str, str] | None:
-        """User and group that workers of a master run by root become; C{None} changes nothing.
-
-        As in Kong, the user C{kong} of the default need not exist.
-        """
-        user, _, group = (self.nginx_user or "nobody").partition(" ")
-        if user == "nobody":
-            return None
-        if user == "kong":
-            try:
-                pwd.getpwnam(user)
-            except KeyError:
-                return None
-        return user, group.strip() or user
 
     @property
     def is_daemon(self) -> bool:

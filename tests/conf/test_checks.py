@@ -111,6 +111,11 @@ def pair() -> tuple[str, str]:
             "nginx_http_large_client_header_buffers must be a number and a size, such as '4 8k'",
         ),
         ("nginx_worker_processes", "-1", "nginx_worker_processes must be a number of processes"),
+        (
+            "nginx_main_worker_rlimit_nofile",
+            "many",
+            "nginx_main_worker_rlimit_nofile must be a number of files or auto, got 'many'",
+        ),
         ("admin_gui_path", "x", "admin_gui_path must start with a slash ('/')"),
         ("admin_gui_path", "/x/", "admin_gui_path must not end with a slash ('/')"),
         (

@@ -1,7 +1,6 @@
 """What follows from a configuration."""
 
 import os
-import pwd
 
 import pytest
 
@@ -114,36 +113,12 @@ def test_sizes_and_durations_have_numbers() -> None:
 def test_workers_are_counted() -> None:
     assert from_values().worker_count == len(os.sched_getaffinity(0))
     assert from_values(workers="0").worker_count == 0
-    assert from_values(nginx_worker_processes=["3"][0]).worker_count == 3
+    assert from_values(nginx_worker_processes="3").worker_count == 3
 
 
 def test_the_daemon_is_a_switch() -> None:
     assert from_values().is_daemon
     assert not from_values(nginx_daemon="off").is_daemon
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("", None),
-        ("nobody", None),
-        ("nobody nobody", None),
-        ("www", ("www", "www")),
-        ("www  data", ("www", "data")),
-    ],
-)
-def test_workers_become_a_user(value: str, expected: tuple[str, str] | None) -> None:
-    assert from_values(nginx_user=value).worker_user == expected
-
-
-def test_the_default_user_need_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise KeyError(name)
-
-    monkeypatch.setattr(pwd, "getpwnam", missing)
-    assert from_values().worker_user is None
-    monkeypatch.setattr(pwd, "getpwnam", lambda name: None)
-    assert from_values().worker_user == ("kong", "kong")
 
 
 def test_the_tls_policy_is_the_suites() -> None:

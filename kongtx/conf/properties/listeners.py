@@ -19,6 +19,12 @@ def _workers(value: str) -> str | None:
     return f" must be a number of processes or auto, got '{value}'"
 
 
+def _limit(value: str) -> str | None:
+    if value == "auto" or value.isdecimal():
+        return None
+    return f" must be a number of files or auto, got '{value}'"
+
+
 def _cache_size(value: str) -> str | None:
     return None if size_bytes(value) >= 32 * 1024 else " must be at least 32k"
 
@@ -125,6 +131,7 @@ SECTION = Section(
             "auto",
             """Limit of open files of a worker; ``auto`` takes the limit that kongtx was started
             with, within 1024 and 16384.""",
+            check=_limit,
         ),
         duration(
             "nginx_main_worker_shutdown_timeout",
