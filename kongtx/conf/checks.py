@@ -172,7 +172,8 @@ def _check_trusted_certificates(draft: Draft) -> None:
                 "outgoing TLS connections are to be verified"
             )
             continue
-        if item != "system" and not draft.is_effective and not pem.is_certificate(value):
+        is_ours = value != pem.system_bundle() and not draft.is_effective
+        if is_ours and not pem.is_certificate(value):
             draft.refuse(name, f": failed loading certificate from {item}")
         trusted.append(value)
     draft.values[name] = tuple(trusted)

@@ -12,6 +12,8 @@ from kongtx.conf.errors import Problem
 from kongtx.conf.properties import PROPERTIES
 
 MASK = "******"
+#: The rank of what a running node's file says: below everything else that is said.
+EFFECTIVE_RANK = -1
 
 
 @attrs.frozen

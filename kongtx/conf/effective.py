@@ -82,17 +82,19 @@ def write(configuration: Configuration) -> None:
 def read(
     prefix: str,
     *,
+    changes: str | None = None,
     overrides: Mapping[str, Value] = MappingProxyType({}),
     environment: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> Configuration:
     """The configuration of the node in a prefix directory.
 
+    @param changes: a configuration file whose settings replace the node's, for a reload.
     @param environment: where references to the C{env} vault are looked up; C{None} for that of
         the process. Its properties are not applied.
     @param strict: whether a reference that cannot be resolved is an error.
     @raise NoFileError: when no node was started there.
-    @raise ConfigurationError: when the file cannot be read.
+    @raise ConfigurationError: when the file cannot be read, or the changes are wrong.
     """
     path = os.path.join(prefix, NAME)
     try:
@@ -108,6 +110,7 @@ def read(
     return from_entries(
         [file.Entry(entry.name, _unescape(entry.value), entry.line) for entry in entries],
         path,
+        changes=changes,
         overrides=overrides,
         environment=os.environ if environment is None else environment,
         strict=strict,

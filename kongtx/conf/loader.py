@@ -14,7 +14,7 @@ from typing import Any
 
 from kongtx.conf import bundled, checks, file
 from kongtx.conf.configuration import Configuration
-from kongtx.conf.draft import Draft, Setting
+from kongtx.conf.draft import EFFECTIVE_RANK, Draft, Setting
 from kongtx.conf.errors import ConfigurationError, NoFileError, Problem, VaultError
 from kongtx.conf.properties import DYNAMIC_PREFIXES, PROPERTIES, Kind, Mark
 from kongtx.conf.reading import BadValueError, list_items, read_value
@@ -76,17 +76,23 @@ def from_entries(
     entries: Sequence[file.Entry],
     path: str,
     *,
+    changes: str | None,
     overrides: Mapping[str, Value],
     environment: Mapping[str, str],
     strict: bool,
 ) -> Configuration:
     """A configuration from the entries of a running node's file, which were checked before.
 
+    @param changes: a configuration file whose settings replace the node's, or C{None}.
     @param environment: for references only; its properties are not applied.
     """
-    draft = Draft(is_effective=True)
+    draft = Draft(is_effective=changes is None)
+    if changes is not None:
+        _read_file(draft, changes)
     for entry in entries:
-        draft.settings[entry.name] = Setting(entry.name, entry.value, f"{path}:{entry.line}", 0)
+        if is_known(entry.name):
+            setting = Setting(entry.name, entry.value, f"{path}:{entry.line}", EFFECTIVE_RANK)
+            draft.settings.setdefault(entry.name, setting)
     _read_overrides(draft, overrides)
     return _finish(draft, path, environment, strict)
 
@@ -176,8 +182,7 @@ def _read_overrides(draft: Draft, overrides: Mapping[str, Value]) -> None:
 def _finish(
     draft: Draft, path: str | None, environment: Mapping[str, str], strict: bool
 ) -> Configuration:
-    if not draft.is_effective:
-        _warn(draft)
+    _warn(draft)
     _apply_aliases(draft)
     texts = _texts(draft, environment)
     _resolve_references(draft, texts, environment, strict)
@@ -201,6 +206,8 @@ def _warn(draft: Draft) -> None:
     """Say what is deprecated and what has no effect."""
     idle = []
     for name, setting in draft.settings.items():
+        if setting.rank == EFFECTIVE_RANK:
+            continue  # said when the node started
         property_ = PROPERTIES.get(name)
         if property_ is None:
             if not name.startswith("vault_"):

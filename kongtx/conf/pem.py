@@ -6,11 +6,13 @@ import base64
 import binascii
 import os
 import re
+import warnings
 from collections.abc import Callable
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.utils import CryptographyDeprecationWarning
 
 
 def normalise(value: str) -> str:
@@ -89,7 +91,10 @@ def _load_dh_parameters(data: bytes) -> None:
 
 def _loads(value: str, load: Callable[[bytes], object]) -> bool:
     try:
-        load(read(value))
+        with warnings.catch_warnings():
+            # Bundles of authorities hold certificates that break rules; that is not news to tell.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            load(read(value))
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True

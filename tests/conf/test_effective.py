@@ -90,6 +90,42 @@ def test_overrides_are_applied(tmp_path: Path) -> None:
     assert read(str(tmp_path), overrides={"log_level": "debug"}).log_level == "debug"
 
 
+def test_a_file_replaces_what_it_sets(tmp_path: Path) -> None:
+    kept(tmp_path, log_level="debug", nginx_worker_processes="3", plugins="a")
+    changes = tmp_path / "changes.conf"
+    changes.write_text("workers = 2\nplugins = b\n")
+    again = read(str(tmp_path), changes=str(changes), environment={"KONG_PLUGINS": "c"})
+    assert (again.log_level, again.nginx_worker_processes, again.plugins) == ("debug", "2", ("b",))
+
+
+def test_only_what_the_file_sets_is_warned_of(tmp_path: Path) -> None:
+    kept(tmp_path, lua_package_path="/x", opentelemetry_tracing="request")
+    changes = tmp_path / "changes.conf"
+    changes.write_text("log_levl = debug\nlua_package_cpath = /y\n")
+    again = read(str(tmp_path), changes=str(changes), environment={})
+    assert again.warnings == (
+        "unknown configuration property 'log_levl' is ignored, did you mean 'log_level'? "
+        f"[{changes}:1]",
+        "these properties concern nginx, OpenResty or Lua and have no effect: lua_package_cpath",
+    )
+
+
+def test_the_file_is_checked(tmp_path: Path) -> None:
+    kept(tmp_path)
+    changes = tmp_path / "changes.conf"
+    changes.write_text("pg_ssl = yes\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read(str(tmp_path), changes=str(changes), environment={})
+    assert str(caught.value) == (
+        f"pg_ssl is not a boolean: 'yes' (on, off, true, false) [{changes}:1]"
+    )
+
+
+def test_what_a_later_version_wrote_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / ".kongtx_env").write_text("prefix = /p\nproperty_of_the_future = 1\n")
+    assert read(str(tmp_path), environment={}).dynamic == {}
+
+
 def test_nothing_is_warned_of_again(tmp_path: Path) -> None:
     again = kept(tmp_path, opentelemetry_tracing="request", lua_package_path="/x")
     assert again.warnings == ()
