@@ -4,6 +4,38 @@ from __future__ import annotations
 
 from kongtx.errors import KongtxError
 
+#: So much of what a peer sent is shown in an error.
+_SHOWN = 64
+
 
 class NetworkError(KongtxError):
     """Something about a listener, a connection or what came over it."""
+
+
+class ProxyProtocolError(NetworkError):
+    """A connection does not begin with a good PROXY protocol header, as it should."""
+
+
+class NoProxyHeaderError(ProxyProtocolError):
+    """The first bytes are no header of either version."""
+
+    def __init__(self, received: bytes) -> None:
+        super().__init__(
+            f"expected a PROXY protocol header (version 1 or 2), got {received[:_SHOWN]!r}"
+        )
+
+
+class MalformedProxyHeaderError(ProxyProtocolError):
+    """The header breaks a rule of its version."""
+
+    def __init__(self, rule: str, header: bytes) -> None:
+        super().__init__(f"bad PROXY protocol header: {rule}, in {header[:_SHOWN]!r}")
+
+
+class ProxyHeaderTooLongError(ProxyProtocolError):
+    """The header is longer than its version or the configured limit allows."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(
+            f"the PROXY protocol header has {length} bytes or more; at most {limit} are allowed"
+        )
