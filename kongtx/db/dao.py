@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kongtx.db import errors
 from kongtx.db.paging import Page, Query, Tags
 from kongtx.db.tables import Entity, Table
 from kongtx.db.writes import Delete, Insert, Update, Upsert
+from kongtx.lib import ids
 from kongtx.schema import Field, Schema, SchemaViolation, TransformationError
 
 if TYPE_CHECKING:
@@ -139,7 +141,8 @@ class EntityStore:
         row = await self.row_by(field, value)
         if row is None:
             raise errors.EntityNotFoundError.by_field({field: value})
-        return await self.update(self.schema.primary_key_of(row), data)
+        with _by(field):
+            return await self.update(self.schema.primary_key_of(row), data)
 
     async def upsert(self, key: Key, data: Mapping[str, Any]) -> Entity:
         """Create an entity or replace it as a whole: what is not given becomes its default."""
@@ -151,9 +154,9 @@ class EntityStore:
         """As L{upsert}, of the entity with a value in a unique field; its key stays."""
         row = await self.row_by(field, value)
         data = {**data, field: value}
-        if row is not None:
-            return await self.upsert(self.schema.primary_key_of(row), data)
-        return await self.insert(data)
+        key = data.get("id") if row is None else self.schema.primary_key_of(row)
+        with _by(field):
+            return await self.upsert(key or ids.uuid4(), data)
 
     async def delete(self, key: Key) -> bool:
         """Remove an entity and those that cascade from it.
@@ -167,7 +170,10 @@ class EntityStore:
     async def delete_by(self, field: str, value: Any) -> bool:
         """As L{delete}, of the entity with a value in a unique field."""
         row = await self.row_by(field, value)
-        return row is not None and await self.delete(self.schema.primary_key_of(row))
+        if row is None:
+            return False
+        with _by(field):
+            return await self.delete(self.schema.primary_key_of(row))
 
     # Parts of operations, for those that write more than one row
 
@@ -286,6 +292,16 @@ class EntityStore:
         if not whole or not 0 <= ttl <= MAX_TTL:
             raise errors.InvalidOptionsError({"ttl": f"must be an integer between 0 and {MAX_TTL}"})
         return self.store.clock() + ttl if ttl else None
+
+
+@contextmanager
+def _by(field: str) -> Iterator[None]:
+    """Say in the message of a read-only database what the entity was looked for by."""
+    try:
+        yield
+    except errors.OperationUnsupportedError as error:
+        text = error.message.replace("entities when", f"entities by '{field}' when")
+        raise errors.OperationUnsupportedError(text) from None
 
 
 def canonical(field: Field, value: Any) -> Any:

@@ -225,6 +225,10 @@ class ReferencedByOthersError(StoreError):
     default_name = "referenced by others"
 
 
+class ConfigurationTooLargeError(DatabaseError):
+    """A declarative configuration does not fit where it has to be kept; nothing changed."""
+
+
 class ConflictError(KongtxError):
     """The entity changed between reading and writing; the operation can be tried again."""
 
