@@ -116,7 +116,7 @@ async def test_a_database_of_a_newer_version_is_refused(connector: SQLiteConnect
     await migrations.prepare(connector, CATALOGUE, reactor)
     await connector.record("core", "900_future", False)
     await connector.record("a-plugin-that-is-off", "001_x", False)
-    with pytest.raises(MigrationError, match="newer version.*core: 900_future"):
+    with pytest.raises(MigrationError, match=r"newer version.*core: 900_future"):
         await migrations.prepare(connector, CATALOGUE, reactor)
 
 
