@@ -15,6 +15,7 @@ from pathlib import Path
 import attrs
 import lmdb
 
+from kongtx.cache.counters import COUNTERS_SIZE, Counters
 from kongtx.cache.errors import ValueTooLarge
 
 _ENTRY = struct.Struct("<BQd")  # stale flag, sequence, expiry
@@ -61,6 +62,7 @@ class SharedMemory:
 
     @param path: the file; its folder must exist.
     @param capacity: bytes that entries may take; oldest entries make room for new ones.
+    @ivar counters: the L{Counters} of the node.
     """
 
     def __init__(self, path: str | os.PathLike[str], capacity: int) -> None:
@@ -68,9 +70,9 @@ class SharedMemory:
         # Writing copies pages, so the map is larger than what entries may fill.
         self._env = lmdb.open(
             os.fspath(path),
-            map_size=capacity * 2 + 1024 * _PAGE,
+            map_size=capacity * 2 + COUNTERS_SIZE,
             subdir=False,
-            max_dbs=4,
+            max_dbs=5,
             max_readers=1024,
             sync=False,
             metasync=False,
@@ -81,6 +83,7 @@ class SharedMemory:
         self._order = self._env.open_db(b"order")
         self._locks = self._env.open_db(b"locks")
         self._meta = self._env.open_db(b"meta")
+        self.counters = Counters(self._env)
         self._env.reader_check()
         self._me = (os.getpid(), process_start(os.getpid()))
 

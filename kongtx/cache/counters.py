@@ -1,0 +1,100 @@
+"""Counters that the workers of a node share, each of a window of time; on the hot path.
+
+A counter's key begins with the second at which its window ends, so those of past windows stand
+together at the beginning and are removed in one sweep.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import attrs
+import lmdb
+
+_KEY = struct.Struct(">Q")
+_VALUE = struct.Struct("<Q")
+_LONGEST_IDENTITY = 400
+_SWEEP_EVERY = 1024
+
+#: Bytes of the shared file that counters may take, beside what entries may.
+COUNTERS_SIZE = 64 * 1024 * 1024
+
+
+def counter_key(window_end: int, identity: bytes) -> bytes:
+    """The key of a counter.
+
+    @param window_end: seconds since the epoch.
+    @param identity: what is counted, the kind of window included; of any length.
+    """
+    if len(identity) > _LONGEST_IDENTITY:
+        identity = blake2b(identity, digest_size=32).digest()
+    return _KEY.pack(window_end) + identity
+
+
+@attrs.frozen
+class Taken:
+    """The outcome of L{Counters.take}.
+
+    @ivar counts: of each counter before, in order.
+    @ivar reached: the index of the first whose limit had been reached; L{None} if all were counted.
+    """
+
+    counts: Sequence[int]
+    reached: int | None
+
+
+class Counters:
+    """Counters in shared memory; every operation is atomic over all workers."""
+
+    def __init__(self, environment: lmdb.Environment) -> None:
+        self._env = environment
+        self._db = environment.open_db(b"counters")
+        self._writes = 0
+
+    def read(self, keys: Sequence[bytes]) -> list[int]:
+        """The counts of some keys; 0 where there is none."""
+        with self._env.begin(self._db, buffers=True) as txn:
+            return [_VALUE.unpack(found)[0] if (found := txn.get(key)) else 0 for key in keys]
+
+    def take(self, keys: Sequence[bytes], limits: Sequence[float], now: float) -> Taken:
+        """Count one on every key, unless a limit has been reached: then on none.
+
+        @param now: seconds since the epoch; what ended before may be swept away.
+        """
+        with self._env.begin(self._db, write=True) as txn:
+            counts = [_VALUE.unpack(found)[0] if (found := txn.get(key)) else 0 for key in keys]
+            for index, count in enumerate(counts):
+                if count >= limits[index]:
+                    return Taken(counts, index)
+            for key, count in zip(keys, counts, strict=True):
+                txn.put(key, _VALUE.pack(count + 1))
+            self._sweep(txn, now)
+        return Taken(counts, None)
+
+    def add(self, keys: Sequence[bytes], amount: int, now: float) -> list[int]:
+        """Count some more on every key; the new counts."""
+        with self._env.begin(self._db, write=True) as txn:
+            counts = []
+            for key in keys:
+                found = txn.get(key)
+                counts.append((_VALUE.unpack(found)[0] if found else 0) + amount)
+                txn.put(key, _VALUE.pack(counts[-1]))
+            self._sweep(txn, now)
+        return counts
+
+    def __len__(self) -> int:
+        with self._env.begin() as txn:
+            return int(txn.stat(self._db)["entries"])
+
+    def _sweep(self, txn: lmdb.Transaction, now: float) -> None:
+        """Now and then, remove the counters of windows that have ended."""
+        self._writes += 1
+        if self._writes % _SWEEP_EVERY:
+            return
+        ended = _KEY.pack(int(now))
+        cursor = txn.cursor(self._db)
+        at = cursor.first()
+        while at and bytes(cursor.key()) < ended:
+            at = cursor.delete()
