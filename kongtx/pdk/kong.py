@@ -15,6 +15,9 @@ from kongtx.pdk.response import Response
 from kongtx.pdk.service import Service
 from kongtx.proxy.interfaces import IRequestContext
 
+#: What stands for the running plugin where none runs.
+_NONE: Mapping[str, Any] = {"id": "", "name": "kong"}
+
 
 class Router:
     """C{kong.router}: what the request was routed to."""
@@ -52,7 +55,7 @@ class Context:
     def plugin(self) -> dict[Any, Any]:
         """Of the running plugin, whatever its configuration."""
         data = self._kong.raw.plugin_data
-        name = self._kong.plugin_name
+        name = self._kong.row["name"]
         held: dict[Any, Any] | None = data.get(name)
         if held is None:
             held = data[name] = {}
@@ -69,7 +72,8 @@ class RunningPlugin:
 
     def get_id(self) -> str:
         """The id of the plugin entity whose configuration is in use."""
-        return self._kong.plugin_id
+        plugin_id: str = self._kong.row["id"]
+        return plugin_id
 
 
 class Kong:
@@ -77,6 +81,7 @@ class Kong:
 
     @ivar raw: the request itself, in bytes, for plugins that count microseconds.
     @ivar node: the worker's L{Node}.
+    @ivar row: the entity of the plugin that runs, whose configuration is in use.
     """
 
     __slots__ = (
@@ -86,16 +91,14 @@ class Kong:
         "_response",
         "_service",
         "node",
-        "plugin_id",
-        "plugin_name",
         "raw",
+        "row",
     )
 
     def __init__(self, request: IRequestContext, node: Node) -> None:
         self.raw = request
         self.node = node
-        self.plugin_name = ""
-        self.plugin_id = ""
+        self.row: Mapping[str, Any] = _NONE
         self._client: Client | None = None
         self._log: Log | None = None
         self._request: Request | None = None
@@ -135,7 +138,7 @@ class Kong:
         """Log lines in the running plugin's name, and the log entry."""
         if self._log is None:
             self._log = Log(self.raw, self.node)
-        self._log._namespace = self.plugin_name or "kong"
+        self._log._namespace = self.row["name"]
         return self._log
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore, IReactorTime
 
 from kongtx.cache.interfaces import ICache
@@ -75,8 +75,6 @@ class Node:
                 return int(outside)
         return port
 
-    def _load_consumer(self, field: str, value: str) -> Deferred[Consumer | None]:
+    def _load_consumer(self, field: str, value: str) -> Any:
         consumers = self.store["consumers"]
-        if field == "id":
-            return maybeDeferred(consumers.select, value)
-        return maybeDeferred(consumers.select_by, field, value)
+        return consumers.select(value) if field == "id" else consumers.select_by(field, value)

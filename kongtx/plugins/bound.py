@@ -81,14 +81,11 @@ def resolve_references(config: Any, node: Node) -> Any:
 def _bind(
     method: Callable[[Any, Kong], Any], config: Any, row: Mapping[str, Any], node: Node
 ) -> Callable[[IRequestContext], Any]:
-    name, plugin_id = row["name"], row["id"]
-
     def run(request: IRequestContext) -> Any:
         kong = request.pdk
         if kong is None:
             kong = request.pdk = Kong(request, node)
-        kong.plugin_name = name
-        kong.plugin_id = plugin_id
+        kong.row = row
         return method(config, kong)
 
     return run

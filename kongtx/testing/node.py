@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,9 +12,13 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from kongtx.cache.interfaces import ICache
+from kongtx.cache.multilevel import Loaded
 from kongtx.cache.shared import SharedMemory
 from kongtx.events.local import LocalEventBus
+from kongtx.lib.deferred import then
 from kongtx.pdk.node import Node
+from kongtx.plugins.schemas import full_registry
+from kongtx.schema import SchemaRegistry
 
 LIMITS = {
     "lua_max_req_headers": 100,
@@ -36,9 +41,11 @@ class DictCache:
         if key in self.values or load is None:
             return self.values.get(key)
         loaded = load(*args)
-        if isinstance(loaded, Deferred):
-            return loaded.addCallback(lambda value: self.values.setdefault(key, value))
-        return self.values.setdefault(key, loaded)
+        return then(loaded, self._hold, key)
+
+    def _hold(self, loaded: Any, key: str) -> Any:
+        value = loaded.value if isinstance(loaded, Loaded) else loaded
+        return self.values.setdefault(key, value)
 
     def invalidate(self, key: str) -> Deferred[None]:
         """Drop a key."""
@@ -54,18 +61,33 @@ class DictCache:
 
 
 class FakeTable:
-    """The rows of one entity, as the store shows them to plugins."""
+    """The rows of one entity, as the store shows them to plugins.
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
+    @ivar rows: may be changed; readers see it at once.
+    """
+
+    def __init__(self, name: str, rows: list[dict[str, Any]]) -> None:
+        self.schema = _registry()[name]
         self.rows = rows
 
-    def select(self, key: str) -> Deferred[dict[str, Any] | None]:
+    async def select(self, key: str) -> dict[str, Any] | None:
         """The row with an id."""
-        return self.select_by("id", key)
+        return await self.select_by("id", key)
 
-    def select_by(self, field: str, value: Any) -> Deferred[dict[str, Any] | None]:
+    async def select_by(self, field: str, value: Any) -> dict[str, Any] | None:
         """The row with a value in a field."""
-        return succeed(next((row for row in self.rows if row[field] == value), None))
+        return next((row for row in self.rows if row[field] == value), None)
+
+    async def each_for(self, field: str, parent: str) -> AsyncIterator[dict[str, Any]]:
+        """The rows that refer to a parent."""
+        for row in self.rows:
+            if row[field]["id"] == parent:
+                yield row
+
+
+@cache
+def _registry() -> SchemaRegistry:
+    return full_registry()
 
 
 def make_node(
@@ -87,7 +109,7 @@ def make_node(
         "worker_id": 0,
         "configuration": SimpleNamespace(**{**LIMITS, **(configuration or {})}),
         "cache": DictCache(),
-        "store": {name: FakeTable(rows) for name, rows in (entities or {}).items()},
+        "store": {name: FakeTable(name, rows) for name, rows in (entities or {}).items()},
         "memory": cast(SharedMemory, memory),
         "bus": LocalEventBus(clock),
         "clock": clock,

@@ -59,7 +59,7 @@ PLAIN = st.text(st.characters(exclude_characters="\r\n", exclude_categories=("Cs
 
 
 @pytest.mark.parametrize("content_type", [FORM, "application/json", "multipart/form-data"])
-@given(content=st.dictionaries(PLAIN.filter(lambda t: '"' not in t and "\\" not in t), PLAIN))
+@given(content=st.dictionaries(PLAIN.filter(lambda t: not set('"\\%') & set(t)), PLAIN))
 def test_what_is_made_parses_to_itself(content_type: str, content: dict[str, str]) -> None:
     if content_type == "multipart/form-data" and any("\0" in key for key in content):
         return

@@ -384,11 +384,11 @@ class TestTheRest:
 
     def test_context_is_shared_or_the_plugins_own(self) -> None:
         one = kong()
-        one.plugin_name, one.plugin_id = "a", "id-a"
+        one.row = {"name": "a", "id": "id-a"}
         one.ctx.shared["x"] = 1
         one.ctx.plugin["y"] = 2
         assert one.plugin.get_id() == "id-a"
-        one.plugin_name = "b"
+        one.row = {"name": "b", "id": "id-b"}
         assert one.ctx.shared == {"x": 1}
         assert one.ctx.plugin == {}
 

@@ -143,11 +143,11 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 
 def test_lines_are_in_the_running_plugins_name_with_level_and_request() -> None:
     kong = kong_of(FakeRequest(), make_node())
-    kong.plugin_name = "mine"
+    kong.row = {"name": "mine"}
     with capturedLogs() as captured:
         kong.log("one {x}", x=1)
         kong.log.err("two")
-        kong.plugin_name = "other"
+        kong.row = {"name": "other"}
         kong.log.deprecation("old", after="1.0", removal="2.0")
     assert [(e["plugin"], e["kong_level"], e["request_id"][:4]) for e in captured] == [
         ("mine", "notice", "0123"),

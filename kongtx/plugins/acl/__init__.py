@@ -1,1 +1,5 @@
 """The acl plugin."""
+
+from kongtx.plugins.acl.handler import ACL
+
+plugin = ACL()

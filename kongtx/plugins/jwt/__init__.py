@@ -1,1 +1,5 @@
 """The jwt plugin."""
+
+from kongtx.plugins.jwt.handler import JWT
+
+plugin = JWT()

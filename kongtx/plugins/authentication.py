@@ -1,0 +1,161 @@
+"""What all authenticating plugins have in common.
+
+With C{config.anonymous} set, several of them are alternatives: one that finds a credential already
+there does nothing, and one that fails lets the anonymous consumer through. Without it each of them
+must succeed (Kong: the logical OR and AND of authentication plugins).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from kongtx.cache.multilevel import Loaded
+from kongtx.errors import KongtxError
+from kongtx.lib.deferred import then
+from kongtx.pdk.kong import Kong
+from kongtx.plugins.base import Plugin
+
+Entity = Mapping[str, Any]
+
+
+@attrs.frozen
+class Identity:
+    """Who a client has shown itself to be.
+
+    @ivar consumer: L{None} where a credential stands for nobody in the store.
+    @ivar identifier: what X-Credential-Identifier tells the upstream.
+    """
+
+    consumer: Entity | None
+    credential: Entity
+    identifier: str | None
+
+
+class Refused(KongtxError):
+    """The client has not shown who it is; in the plugin's own words.
+
+    @ivar status: of the answer.
+    @ivar body: a mapping that is the whole answer, or a message for an error in the form that the
+        client accepts.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        body: str | Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {body}")
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+
+
+class AuthenticationPlugin(Plugin):
+    """A plugin that finds out who asks; a subclass has L{identify}.
+
+    Configurations have C{anonymous}, and some C{run_on_preflight}.
+    """
+
+    def identify(self, config: Any, kong: Kong) -> Any:
+        """Who asks: an L{Identity}, or a Deferred or coroutine of one if it has to wait.
+
+        @raise Refused: (or the Deferred fails with it) if that cannot be told.
+        """
+        raise NotImplementedError
+
+    def access(self, config: Any, kong: Kong) -> Any:
+        """Authenticate the request, or answer it."""
+        request = kong.raw
+        if request.method == b"OPTIONS" and not config.get("run_on_preflight", True):
+            return None
+        if config["anonymous"] is not None and request.credential is not None:
+            return None
+        try:
+            identity = self.identify(config, kong)
+        except Refused as refused:
+            return self._refuse(refused, config, kong)
+        if isinstance(identity, Identity):
+            return self._accept(identity, kong)
+        waiting: Deferred[Any] = then(identity, self._accept, kong)
+        return waiting.addErrback(self._failed, config, kong)
+
+    def _accept(self, identity: Identity, kong: Kong) -> None:
+        kong.client.authenticate(identity.consumer, identity.credential)
+        tell_upstream(kong, identity.consumer, identity.identifier, anonymous=False)
+
+    def _failed(self, failure: Failure, config: Any, kong: Kong) -> Any:
+        failure.trap(Refused)
+        refused = failure.value
+        assert isinstance(refused, Refused)
+        return self._refuse(refused, config, kong)
+
+    def _refuse(self, refused: Refused, config: Any, kong: Kong) -> Any:
+        anonymous = config["anonymous"]
+        if anonymous is not None:
+            consumer = kong.node.consumer(anonymous, by_username=True)
+            return then(consumer, self._let_through, anonymous, kong)
+        if isinstance(refused.body, Mapping):
+            kong.response.exit(refused.status, refused.body, refused.headers)
+        return kong.response.error(refused.status, refused.body, refused.headers)
+
+    def _let_through(self, consumer: Entity | None, anonymous: str, kong: Kong) -> None:
+        if consumer is None:
+            kong.log.err(
+                "anonymous consumer {anonymous} is configured but does not exist",
+                anonymous=anonymous,
+            )
+            kong.response.error(500)
+        kong.client.authenticate(consumer, None)
+        tell_upstream(kong, consumer, None, anonymous=True)
+
+
+def tell_upstream(
+    kong: Kong, consumer: Entity | None, identifier: str | None, anonymous: bool
+) -> None:
+    """Set each header that tells the upstream who asks, or remove the client's own copy of it."""
+    consumer = consumer or {}
+    for name, value in (
+        (b"X-Consumer-ID", consumer.get("id")),
+        (b"X-Consumer-Custom-ID", consumer.get("custom_id")),
+        (b"X-Consumer-Username", consumer.get("username")),
+        (b"X-Credential-Identifier", identifier),
+        (b"X-Anonymous-Consumer", "true" if anonymous else None),
+    ):
+        if value is None:
+            kong.raw.clear_header(name.lower())
+        else:
+            kong.raw.set_header(name, value.encode("utf-8", "surrogateescape"))
+
+
+def load_identity(kong: Kong, credential: Entity, identifier: str | None) -> Any:
+    """The L{Identity} of a credential of the store: its consumer is looked up in the cache."""
+    consumer = kong.node.consumer(credential["consumer"]["id"])
+    return then(consumer, Identity, credential, identifier)
+
+
+def find_credential(kong: Kong, entity: str, field: str, value: str) -> Any:
+    """The credential with a value in its unique field, through the cache; L{None} without one."""
+    rows = kong.db[entity]
+    return kong.cache.get(rows.schema.cache_key_of({field: value}), _load, rows, field, value)
+
+
+async def _load(rows: Any, field: str, value: str) -> Any:
+    return credential_to_cache(await rows.select_by(field, value))
+
+
+def credential_to_cache(credential: Entity | None) -> Any:
+    """A credential as the cache holds it: no longer than it is valid (its C{ttl}, in seconds)."""
+    if credential is not None and credential.get("ttl"):
+        return Loaded(credential, credential["ttl"])
+    return credential
+
+
+def challenge(scheme: str, realm: str | None) -> dict[str, str]:
+    """The WWW-Authenticate header of a refusal."""
+    return {"WWW-Authenticate": f'{scheme} realm="{realm}"' if realm else scheme}

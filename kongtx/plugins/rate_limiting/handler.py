@@ -1,0 +1,151 @@
+"""rate-limiting: how many requests a client may make in a second, a minute, …; on the hot path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from kongtx.cache.counters import Taken
+from kongtx.pdk.kong import Kong
+from kongtx.plugins.base import Plugin
+from kongtx.plugins.rate_limiting.policies import IPolicy, LocalPolicy
+from kongtx.plugins.rate_limiting.schema import subschema
+from kongtx.plugins.rate_limiting.windows import PERIODS, Window, window
+
+_NIL = "00000000-0000-0000-0000-000000000000"
+
+
+@attrs.frozen
+class Settings:
+    """A configuration, and what follows from it.
+
+    @ivar limits: of the configured periods, the shortest first.
+    @ivar limit_headers: the limit's header of each, whole.
+    @ivar remaining_names: the name of the header that tells what remains, of each.
+    """
+
+    config: Mapping[str, Any]
+    periods: Sequence[str]
+    limits: Sequence[float]
+    limit_headers: Sequence[tuple[bytes, bytes]]
+    remaining_names: Sequence[bytes]
+
+
+class RateLimiting(Plugin):
+    """Limits the requests of a consumer, credential, address, service, header or path.
+
+    @param now: seconds since the epoch.
+    """
+
+    name = "rate-limiting"
+    priority = 910
+    subschema = subschema()
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+
+    def prepare(self, config: Mapping[str, Any]) -> Settings:
+        """See L{Settings}."""
+        periods = [period for period in PERIODS if config[period] is not None]
+        return Settings(
+            config=config,
+            periods=periods,
+            limits=[config[period] for period in periods],
+            limit_headers=[
+                (b"X-RateLimit-Limit-" + _title(period), _number(config[period]))
+                for period in periods
+            ],
+            remaining_names=[b"X-RateLimit-Remaining-" + _title(period) for period in periods],
+        )
+
+    def access(self, settings: Settings, kong: Kong) -> Any:
+        """Count the request, or refuse it."""
+        now = self._now()
+        windows = [window(period, now) for period in settings.periods]
+        identity = _scope(kong) + _identity(settings.config, kong)
+        try:
+            taken = self._policy(settings, kong).take(identity, windows, settings.limits, now)
+        except Exception:
+            return self._failed(Failure(), settings, kong)
+        if isinstance(taken, Taken):
+            return self._decide(taken, windows, settings, kong, now)
+        waiting: Deferred[Any] = taken.addErrback(self._failed, settings, kong)
+        return waiting.addCallback(self._decide, windows, settings, kong, now)
+
+    def _policy(self, settings: Settings, kong: Kong) -> IPolicy:
+        policy: IPolicy | None = kong.node.shared.get(LocalPolicy)
+        if policy is None:
+            policy = kong.node.shared[LocalPolicy] = LocalPolicy(kong.node.memory.counters)
+        return policy
+
+    def _failed(self, failure: Failure, settings: Settings, kong: Kong) -> None:
+        if not settings.config["fault_tolerant"]:
+            failure.raiseException()
+        kong.log.err("failed to get usage: {error}", error=failure.getErrorMessage())
+
+    def _decide(
+        self,
+        taken: Taken | None,
+        windows: Sequence[Window],
+        settings: Settings,
+        kong: Kong,
+        now: float,
+    ) -> None:
+        if taken is None:
+            return
+        remaining = [
+            max(0, limit - count - (taken.reached in (None, index)))
+            for index, (limit, count) in enumerate(zip(settings.limits, taken.counts, strict=True))
+        ]
+        # The least of what remains counts; of equal ones that of the longer window.
+        worst = min(reversed(range(len(remaining))), key=remaining.__getitem__)
+        config = settings.config
+        reset = b"%d" % windows[worst].reset(now)
+        if not config["hide_client_headers"]:
+            kong.raw.response_headers += [
+                *settings.limit_headers,
+                *zip(settings.remaining_names, map(_number, remaining), strict=True),
+                (b"RateLimit-Limit", _number(settings.limits[worst])),
+                (b"RateLimit-Remaining", _number(remaining[worst])),
+                (b"RateLimit-Reset", reset),
+            ]
+        if taken.reached is not None:
+            headers = {} if config["hide_client_headers"] else {"Retry-After": reset}
+            kong.response.error(int(config["error_code"]), config["error_message"], headers)
+
+
+def _scope(kong: Kong) -> bytes:
+    """The route and service of the plugin entity's own scope: what shares a counter."""
+    row = kong.row
+    route, service = (row[name]["id"] if row[name] else _NIL for name in ("route", "service"))
+    return f"ratelimit:{route}:{service}:".encode()
+
+
+def _identity(config: Mapping[str, Any], kong: Kong) -> bytes:
+    """Whose requests are counted; the client's address where nothing else is known."""
+    raw, by = kong.raw, config["limit_by"]
+    found: str | None = None
+    if by == "consumer":
+        found = raw.consumer_id
+    elif by == "credential":
+        found = raw.credential["id"] if raw.credential else None
+    elif by == "service":
+        found = raw.service["id"] if raw.service else None
+    elif by == "header":
+        found = kong.request.get_header(config["header_name"])
+    elif by == "path" and kong.request.get_path() == config["path"]:
+        found = config["path"]
+    return (found or raw.client_ip).encode("utf-8", "surrogateescape") + b":"
+
+
+def _title(period: str) -> bytes:
+    return period.title().encode()
+
+
+def _number(value: float) -> bytes:
+    return b"%d" % value if value == int(value) else f"{value:g}".encode()

@@ -1,0 +1,53 @@
+"""The windows of time in which requests are counted: fixed, aligned to the UTC calendar. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import attrs
+
+#: Periods from the shortest to the longest, and the length in seconds that each counts as.
+PERIODS = {
+    "second": 1,
+    "minute": 60,
+    "hour": 3600,
+    "day": 86400,
+    "month": 30 * 86400,
+    "year": 365 * 86400,
+}
+_EXACT = ("second", "minute", "hour", "day")
+
+
+@attrs.frozen
+class Window:
+    """One window of one period; seconds since the epoch.
+
+    @ivar end: when its counter may be forgotten, by the period's nominal length.
+    """
+
+    period: str
+    start: int
+    end: int
+
+    def reset(self, now: float) -> int:
+        """Seconds until the next window, at least 1."""
+        return max(1, self.end - int(now))
+
+
+def window(period: str, now: float) -> Window:
+    """The window of a period that a moment is in."""
+    length = PERIODS[period]
+    moment = int(now)
+    if period in _EXACT:
+        start = moment - moment % length
+    else:
+        start = _calendar_start(period, moment // 86400)
+    return Window(period, start, start + length)
+
+
+@lru_cache(maxsize=64)
+def _calendar_start(period: str, day: int) -> int:
+    date = datetime.fromtimestamp(day * 86400, UTC)
+    first = date.replace(day=1) if period == "month" else date.replace(month=1, day=1)
+    return int(first.timestamp())

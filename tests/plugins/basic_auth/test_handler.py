@@ -1,0 +1,80 @@
+"""basic-auth."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from kongtx.plugins.basic_auth.handler import BasicAuth, hash_password
+from kongtx.testing.plugins import PluginRunner
+from kongtx.testing.request import Answer, FakeRequest
+from tests.plugins.consumers import BOB, credential, node_with
+
+ROW = credential(username="bob", password="")
+ROW["password"] = hash_password(b"pass:word", ROW)
+REFUSED = Answer(401, b"", [(b"WWW-Authenticate", b'Basic realm="service"')], "Unauthorized")
+
+
+def basic(text: bytes, scheme: bytes = b"Basic ") -> bytes:
+    return scheme + base64.b64encode(text)
+
+
+def access(request: FakeRequest, **config: Any) -> Answer | None:
+    node = node_with("basicauth_credentials", ROW)
+    return PluginRunner(BasicAuth(), config, node).access(request)
+
+
+def test_the_stored_password_is_the_contracts_hash() -> None:
+    row = {"consumer": {"id": "d8b6b4e2-1d3c-4f0b-9e0a-000000000000"}}
+    assert hash_password(b"kong", row) == "ab98628eb0a767b0582f3bc6fac3d409b09d5bd8"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"authorization", basic(b"bob:pass:word"))],
+        [(b"authorization", basic(b"bob:pass:word", b"  basic   "))],
+        [(b"proxy-authorization", basic(b"bob:pass:word"))],
+        [
+            (b"proxy-authorization", basic(b"eve:x")),
+            (b"authorization", basic(b"bob:pass:word")),
+        ],
+        [(b"proxy-authorization", b"Bearer x"), (b"authorization", basic(b"bob:pass:word"))],
+    ],
+)
+def test_user_and_password_are_found(headers: list[tuple[bytes, bytes]]) -> None:
+    one = FakeRequest(headers=headers)
+    assert access(one) is None
+    assert one.consumer == BOB
+    assert one.get_header(b"x-credential-identifier") == b"bob"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"authorization", basic(b"bob:wrong"))],
+        [(b"authorization", basic(b"eve:pass:word"))],
+        [(b"authorization", basic(b":pass:word"))],
+        [(b"authorization", basic(b"bob"))],
+        [(b"authorization", b"Basic !!!")],
+        [(b"authorization", b"Basic")],
+        [(b"authorization", basic(b"\xff\xfe:x"))],
+        [
+            (b"proxy-authorization", basic(b"bob:wrong")),
+            (b"authorization", basic(b"bob:pass:word")),
+        ],
+    ],
+)
+def test_anything_else_is_refused_in_the_same_words(headers: list[tuple[bytes, bytes]]) -> None:
+    assert access(FakeRequest(headers=headers)) == REFUSED
+
+
+def test_what_was_looked_at_is_hidden_from_the_upstream() -> None:
+    proxy, own = basic(b"bob:pass:word"), basic(b"other:x")
+    one = FakeRequest(headers=[(b"proxy-authorization", proxy), (b"authorization", own)])
+    assert access(one, hide_credentials=True) is None
+    assert one.get_header(b"proxy-authorization") is None
+    assert one.get_header(b"authorization") == own
