@@ -418,7 +418,7 @@ class PeerCondition:
     def holds(self, facts: Facts) -> bool:
         """See L{Condition}."""
         if self.side == "src":
-            address, port = facts.source_ip, facts.request.source[1]
+            address, port = facts.source_ip, facts.source_port
         else:
             address, port = facts.destination_ip, facts.destination_port
         for peer in self.peers:  # noqa: SIM110 - a generator costs more

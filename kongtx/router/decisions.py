@@ -15,19 +15,20 @@ Value = TypeVar("Value")
 class Decisions(Generic[Value]):
     """A bounded memory of values by key.
 
+    @ivar young: the newest generation, to look at before calling L{get}.
     @ivar size: how many entries a generation takes; at most twice as many are held.
     """
 
-    __slots__ = ("_old", "_young", "size")
+    __slots__ = ("_old", "size", "young")
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._young: dict[Hashable, Value] = {}
+        self.young: dict[Hashable, Value] = {}
         self._old: dict[Hashable, Value] = {}
 
     def get(self, key: Hashable) -> Value | None:
         """Find a value and note its use."""
-        value = self._young.get(key)
+        value = self.young.get(key)
         if value is None and self._old:
             value = self._old.get(key)
             if value is not None:
@@ -36,9 +37,9 @@ class Decisions(Generic[Value]):
 
     def put(self, key: Hashable, value: Value) -> None:
         """Remember a value."""
-        if len(self._young) >= self.size:
-            self._old, self._young = self._young, {}
-        self._young[key] = value
+        if len(self.young) >= self.size:
+            self._old, self.young = self.young, {}
+        self.young[key] = value
 
     def __len__(self) -> int:
-        return len(self._young.keys() | self._old.keys())
+        return len(self.young.keys() | self._old.keys())

@@ -36,7 +36,11 @@ def parse_address(text: str) -> Address | None:
 
 
 class Facts:
-    """A view of a request; lives for one decision."""
+    """A view of a request; lives for one decision.
+
+    @ivar beyond: whether something was asked for that few routes look at: headers, the query, or
+        the connection's ends. A decision that did not ask holds whatever they are.
+    """
 
     __slots__ = (
         "_destination_ip",
@@ -44,6 +48,7 @@ class Facts:
         "_queries",
         "_segments",
         "_source_ip",
+        "beyond",
         "host",
         "method",
         "path",
@@ -55,6 +60,7 @@ class Facts:
 
     def __init__(self, request: IRouteRequest) -> None:
         self.request = request
+        self.beyond = False
         self.method: bytes = request.method
         host: bytes = request.host
         self.host = host if host[:1] != b"[" else host.strip(b"[]")
@@ -76,6 +82,7 @@ class Facts:
         """
         headers = self._headers
         if headers is None:
+            self.beyond = True
             headers = self._headers = {}
             for key, value in self.request.headers:
                 known = headers.get(key)
@@ -89,6 +96,7 @@ class Facts:
         """List a query argument's values in order; one without C{=} has an empty value."""
         queries = self._queries
         if queries is None:
+            self.beyond = True
             queries = self._queries = parse_query(self.request.query)
         return queries.get(name, _EMPTY)
 
@@ -103,20 +111,29 @@ class Facts:
     @property
     def source_ip(self) -> Address | None:
         """The client's address."""
+        self.beyond = True
         if self._source_ip is None:
             self._source_ip = parse_address(self.request.source[0])
         return self._source_ip
+
+    @property
+    def source_port(self) -> int:
+        """The client's port."""
+        self.beyond = True
+        return self.request.source[1]
 
     @property
     def destination_port(self) -> int:
         """The port asked for: a Host header's own counts before the listener's."""
         if self.scheme in HTTP_SCHEMES:
             return self.port
+        self.beyond = True
         return self.request.destination[1]
 
     @property
     def destination_ip(self) -> Address | None:
         """The address that the client connected to."""
+        self.beyond = True
         if self._destination_ip is None:
             self._destination_ip = parse_address(self.request.destination[0])
         return self._destination_ip

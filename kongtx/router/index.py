@@ -105,6 +105,8 @@ class PathNode:
 
 
 def _shared_length(left: bytes, right: bytes) -> int:
+    if right.startswith(left):
+        return len(left)
     shared = 0
     for one, other in zip(left, right, strict=False):
         if one != other:

@@ -153,6 +153,7 @@ class Leaf:
         return () if found is None else (found,)
 
     def _fitting_headers(self, facts: Facts, table: dict[Hashable, Leaf]) -> Iterable[Leaf]:
+        facts.beyond = True
         leaves = []
         for name, value in facts.request.headers:
             dashed = name.replace(b"_", b"-")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from operator import attrgetter
-from typing import TypeAlias
+import enum
+import gc
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import attrs
 from zope.interface import implementer
@@ -13,9 +15,10 @@ from kongtx.router import compatible, traditional
 from kongtx.router.decisions import Decisions
 from kongtx.router.errors import RouterError
 from kongtx.router.expressions import routes as expression_routes
-from kongtx.router.facts import HTTP_SCHEMES, Facts, parse_query
+from kongtx.router.facts import HTTP_SCHEMES, Facts
 from kongtx.router.index import HostIndex
 from kongtx.router.interfaces import IMatch, IRouter, IRouteRequest
+from kongtx.router.keys import first_key, second_key
 from kongtx.router.model import Entry, Match, Route, Service
 from kongtx.router.standing import Scale
 
@@ -97,35 +100,76 @@ def _service_of(route: Route, services: Mapping[str, Service]) -> Service | None
         ) from None
 
 
-class _Subsystem:
-    """The index of HTTP or of stream routes, with the decisions taken on it."""
+class _Deeper(enum.Enum):
+    """Says that a decision is known by the second key only."""
 
-    __slots__ = ("_index", "_key", "_matches", "_misses", "_shared", "_text_only")
+    DEEPER = 0
+
+
+class _Subsystem:
+    """The index of HTTP or of stream routes, with the decisions taken on it.
+
+    Decisions are remembered by what they can depend on: by a first key of what most routes look
+    at, and only where that did not suffice by a second key too, of headers and the like.
+    """
+
+    __slots__ = (
+        "_deeper",
+        "_first",
+        "_index",
+        "_matches",
+        "_misses",
+        "_second",
+        "_shared",
+        "_text_only",
+    )
 
     def __init__(self, index: HostIndex, used: Iterable[str], text_only: bool) -> None:
         fields = frozenset(used)
         self._index = index
-        self._key = _key_function(fields)
-        self._shared = "http.path" in fields
+        self._first = first_key(fields)
+        self._second = second_key(fields)
+        self._shared = any(field.startswith("http.path") for field in fields)
         self._text_only = text_only and self._shared
-        self._matches: Decisions[Match | Entry] = Decisions(DECISIONS)
+        self._matches: Decisions[Match | Entry | _Deeper] = Decisions(DECISIONS)
+        self._deeper: Decisions[Match | Entry] = Decisions(DECISIONS)
         self._misses: Decisions[bool] = Decisions(DECISIONS)
 
     def match(self, request: IRouteRequest) -> Match | None:
-        key = self._key(request)
-        known = self._matches.get(key)
+        key = self._first(request)
+        known = self._matches.young.get(key) or self._matches.get(key)
         if known is not None:
-            # Without paths among the conditions, one decision serves requests of many paths.
-            return known if isinstance(known, Match) else known.match(Facts(request))
+            if known.__class__ is Match:
+                return known
+            if known.__class__ is Entry:
+                # Without paths among the conditions, one decision serves requests of many paths.
+                return known.match(Facts(request))
+            return self._match_deeper(request, key)
         if self._misses.get(key) is not None:
             return None
+        return self._decide(request, key)
+
+    def _match_deeper(self, request: IRouteRequest, first: Hashable) -> Match | None:
+        key = (first, self._second(request))
+        known = self._deeper.young.get(key) or self._deeper.get(key)
+        if known is not None:
+            return known.match(Facts(request)) if isinstance(known, Entry) else known
+        if self._misses.get(key) is not None:
+            return None
+        return self._decide(request, first)
+
+    def _decide(self, request: IRouteRequest, key: Hashable) -> Match | None:
         facts = Facts(request)
         entry = None if self._text_only and not _is_text(facts.path) else self._index.search(facts)
+        matches: Decisions[Any] = self._matches
+        if facts.beyond:
+            matches.put(key, _Deeper.DEEPER)
+            matches, key = self._deeper, (key, self._second(request))
         if entry is None:
             self._misses.put(key, True)
             return None
         match = entry.match(facts)
-        self._matches.put(key, match if self._shared else entry)
+        matches.put(key, match if self._shared else entry)
         return match
 
 
@@ -137,69 +181,6 @@ def _is_text(path: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _key_function(fields: frozenset[str]) -> Callable[[IRouteRequest], Hashable]:
-    """Make the function that reads from a request what its decision can depend on."""
-    attributes = [
-        attribute
-        for attribute, prefixes in _ATTRIBUTES
-        if any(field.startswith(prefixes) for field in fields)
-    ]
-    extras: list[Callable[[IRouteRequest], Hashable]] = [
-        _ENDS[field] for field in sorted(fields & _ENDS.keys())
-    ]
-    headers = {field.removeprefix(_HEADERS) for field in fields if field.startswith(_HEADERS)}
-    if headers:
-        extras.append(_headers_of(headers))
-    queries = {field.removeprefix(_QUERIES) for field in fields if field.startswith(_QUERIES)}
-    if queries:
-        extras.append(_queries_of(frozenset(name.encode() for name in queries)))
-    plain = attrgetter(*attributes) if attributes else _nothing
-    if not extras:
-        return plain
-    if len(extras) == 1:
-        extra = extras[0]
-        return lambda request: (plain(request), extra(request))
-    return lambda request: (plain(request), *[extra(request) for extra in extras])
-
-
-_HEADERS = "http.headers."
-_QUERIES = "http.queries."
-_ATTRIBUTES = (
-    ("path", ("http.path",)),
-    ("host", ("http.host",)),
-    ("method", ("http.method",)),
-    ("host_port", ("net.dst.port",)),
-    ("sni", ("tls.sni",)),
-    ("scheme", ("net.protocol",)),
-)
-_ENDS: dict[str, Callable[[IRouteRequest], Hashable]] = {
-    "net.src.ip": lambda request: request.source[0],
-    "net.src.port": lambda request: request.source[1],
-    "net.dst.ip": lambda request: request.destination[0],
-    "net.dst.port": lambda request: request.destination[1],
-}
-
-
-def _nothing(_request: IRouteRequest) -> Hashable:
-    return None
-
-
-def _headers_of(names: Iterable[str]) -> Callable[[IRouteRequest], Hashable]:
-    wanted = {name.encode() for name in names}
-    wanted |= {name.replace(b"_", b"-") for name in wanted}
-    return lambda request: tuple([pair for pair in request.headers if pair[0] in wanted])
-
-
-def _queries_of(names: frozenset[bytes]) -> Callable[[IRouteRequest], Hashable]:
-    def read(request: IRouteRequest) -> Hashable:
-        if not request.query:
-            return ()
-        found = parse_query(request.query)
-        return tuple([(name, tuple(found[name])) for name in found if name in names])
-
-    return read
 
 
 @implementer(IRouter)
@@ -248,6 +229,12 @@ class Router:
         @param removed: ids; unknown ones are ignored.
         @raise RouterError: when a route is wrong; this router stays as it is.
         """
+        with paused_collector():
+            return self._updated(changed, removed)
+
+    def _updated(
+        self, changed: Iterable[tuple[Route, Service | None]], removed: Iterable[str]
+    ) -> Router:
         edit = object()
         entries = dict(self._entries)
         used = dict(self._used)
@@ -299,3 +286,19 @@ def _count(used: dict[tuple[bool, str], int], entry: Entry, streams: bool, by: i
                 used[streams, field] = count
             else:
                 del used[streams, field]
+
+
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """Keep the garbage collector from running.
+
+    A build makes many objects and no garbage: the collector would look at all of them again and
+    again, for half of the time of a large build.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -178,3 +178,20 @@ def test_a_refused_update_changes_nothing(flavor):
 @every_flavor
 def test_removing_what_is_not_there_is_fine(flavor):
     assert len(router_of(flavor).remove("nothing")) == 0
+
+
+@every_flavor
+def test_a_decision_that_needed_no_header_holds_for_any(flavor):
+    router = router_of(
+        flavor,
+        route(1, paths=["/a"], hosts=["a.test"], methods=["GET"]),
+        route(2, paths=["/a"], headers={"x-v": ["1"]}),
+    )
+
+    first = router.match(request_for("GET", "http://a.test/a", [("x-v", "1")]))
+    second = router.match(request_for("GET", "http://a.test/a", [("x-v", "2")]))
+    elsewhere = [ask(router, "/a", x_v=value) for value in ("1", "2", "1")]
+
+    assert first is second
+    assert first.route["name"] == "route-1"
+    assert elsewhere == ["route-2", None, "route-2"]

@@ -144,7 +144,7 @@ _SINGLE: dict[str, Callable[[Facts], Any]] = {
     "tls.sni": lambda facts: facts.sni or None,
     "net.protocol": lambda facts: facts.scheme,
     "net.src.ip": lambda facts: facts.source_ip,
-    "net.src.port": lambda facts: facts.request.source[1],
+    "net.src.port": lambda facts: facts.source_port,
     "net.dst.ip": lambda facts: facts.destination_ip,
     "net.dst.port": lambda facts: facts.destination_port,
 }

@@ -173,6 +173,13 @@ class TestRoutes:
 
         assert answers == ["route-1", None, None, "route-1"]
 
+    def test_decisions_depend_on_headers_however_they_are_written(self):
+        router = router_of("expressions", expression_route(1, 'http.headers.X_Tier == "gold"'))
+
+        answers = [ask(router, "/", x_tier=tier) for tier in ("gold", "tin", "gold")]
+
+        assert answers == ["route-1", None, "route-1"]
+
     def test_decisions_depend_on_the_client_where_routes_do(self):
         router = router_of("expressions", expression_route(1, "net.src.ip in 10.0.0.0/8"))
 
