@@ -59,7 +59,7 @@ def _where(event: LogEvent) -> str:
         name = os.path.basename(event["log_file"])
         return f"{name}:{event['log_line']}: {event['log_function']}(): "
     namespace = event.get("log_namespace")
-    return f"[{namespace}] " if namespace else ""
+    return f"[{namespace}] " if namespace and namespace != "log_legacy" else ""
 
 
 def format_text(event: LogEvent, level: Level) -> bytes:
@@ -69,7 +69,7 @@ def format_text(event: LogEvent, level: Level) -> bytes:
     context = "".join(
         f", {name}: {_escape(str(event[name]))}"
         for name in CONTEXT_FIELDS
-        if event.get(name) is not None
+        if isinstance(event.get(name), (str, int))
     )
     lines = [
         f"{stamp} [{level.label}] {os.getpid()}#0: {_where(event)}{message_of(event)}{context}",

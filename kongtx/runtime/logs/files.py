@@ -7,8 +7,10 @@ not mix.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -20,6 +22,16 @@ BUFFER_SIZE = 64 * 1024
 FLUSH_AFTER = 0.2
 
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+
+
+class Owner(Protocol):
+    """Whom a log belongs to: L{kongtx.runtime.privileges.User}."""
+
+    @property
+    def uid(self) -> int: ...
+    @property
+    def gid(self) -> int: ...
+
 
 #: Changes text before it is written: L{kongtx.runtime.logs.redact.Redactor}.
 Filter = Callable[[bytes], bytes]
@@ -43,19 +55,23 @@ def log_path(prefix: str, value: str | None) -> str | None:
     return os.path.join(prefix, value)
 
 
-def open_log(path: str) -> int:
+def open_log(path: str, owner: Owner | None = None) -> int:
     """A descriptor for appending to a log; made, for owner and group alone to read, if missing.
 
     The standard streams are duplicated rather than opened by name, which a process that gave up
     its privileges may not do.
 
+    @param owner: whom the file is to belong to.
     @raise LogFileError: it cannot be opened.
     """
     stream = _STREAMS.get(path)
     try:
         if stream is not None:
             return os.dup(stream)
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        if owner is not None and stat.S_ISREG(os.fstat(fd).st_mode):
+            os.fchown(fd, owner.uid, owner.gid)
+        return fd
     except OSError as error:
         raise LogFileError(f"cannot open the log {path}: {error.strerror}") from error
 
@@ -68,11 +84,14 @@ class LogFile:
     @param redact: applied to everything that is written.
     """
 
-    def __init__(self, path: str, clock: IReactorTime, redact: Filter) -> None:
+    def __init__(
+        self, path: str, clock: IReactorTime, redact: Filter, owner: Owner | None = None
+    ) -> None:
         self.path = path
         self._clock = clock
         self._redact = redact
-        self._fd = open_log(path)
+        self._owner = owner
+        self._fd = open_log(path, owner)
         self._lines: list[bytes] = []
         self._size = 0
         self._flush_call: IDelayedCall | None = None
@@ -123,7 +142,7 @@ class LogFile:
         @raise LogFileError: it cannot be opened; the old one stays in use.
         """
         self.flush()
-        old, self._fd = self._fd, open_log(self.path)
+        old, self._fd = self._fd, open_log(self.path, self._owner)
         os.close(old)
 
     def close(self) -> None:
@@ -139,10 +158,16 @@ class LogFile:
 
 
 class LogFiles:
-    """The logs of a process; logs with the same path share a file."""
+    """The logs of a process; logs with the same path share a file.
 
-    def __init__(self, prefix: str, clock: IReactorTime, redact: Filter) -> None:
+    @param owner: whom they belong to; L{None} for the process's own user.
+    """
+
+    def __init__(
+        self, prefix: str, clock: IReactorTime, redact: Filter, owner: Owner | None = None
+    ) -> None:
         self._prefix = prefix
+        self._owner = owner
         self._clock = clock
         self._redact = redact
         self._files: dict[str, LogFile] = {}
@@ -156,7 +181,7 @@ class LogFiles:
         if path is None:
             return None
         if path not in self._files:
-            self._files[path] = LogFile(path, self._clock, self._redact)
+            self._files[path] = LogFile(path, self._clock, self._redact, self._owner)
         return self._files[path]
 
     def reopen(self) -> list[LogFileError]:

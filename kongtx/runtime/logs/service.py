@@ -14,7 +14,7 @@ from kongtx.proxy.interfaces import ILogSink
 from kongtx.runtime.logs.access import AccessLog, NoAccessLog, renderer_for, split_access_log
 from kongtx.runtime.logs.control import LogLevelControl
 from kongtx.runtime.logs.errorlog import FORMATTERS, ErrorLog
-from kongtx.runtime.logs.files import LogFiles
+from kongtx.runtime.logs.files import LogFiles, Owner
 from kongtx.runtime.logs.redact import Redactor
 
 log = Logger()
@@ -49,15 +49,20 @@ class Logs(Service):
     @ivar redactor: what is known to be secret.
     @param takes_over: whether this process logs nowhere else; what was logged before is written
         too, and Python warnings are logged. Otherwise the logs are added to what is there.
+    @param owner: whom the files belong to, when workers run as another user than this process.
     """
 
     def __init__(
-        self, settings: LogSettings, clock: IReactorTime, takes_over: bool = False
+        self,
+        settings: LogSettings,
+        clock: IReactorTime,
+        takes_over: bool = False,
+        owner: Owner | None = None,
     ) -> None:
         self.settings = settings
         self.redactor = Redactor(settings.secrets)
         self.control = LogLevelControl(clock, settings.level)
-        self.files = LogFiles(settings.prefix, clock, self.redactor)
+        self.files = LogFiles(settings.prefix, clock, self.redactor, owner)
         self._takes_over = takes_over
         self._observer: ErrorLog | None = None
 

@@ -148,7 +148,7 @@ def test_an_entry_that_cannot_be_shown_is_named(start, written):
         def __str__(self):
             raise RuntimeError
 
-    start()
+    start(log_format="json")
     log.error("x", client=Bad())
     assert "a log entry of kongtx.test could not be shown: RuntimeError" in written()
 

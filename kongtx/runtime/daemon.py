@@ -1,0 +1,76 @@
+"""Into the background, with word back to whoever started the node."""
+
+from __future__ import annotations
+
+import os
+
+from kongtx.runtime.errors import RuntimeSetupError
+
+_READY = b"+"
+_FAILED = b"-"
+
+
+class StartReport:
+    """The background process's way to say how its start went; says it once.
+
+    @param fd: the writing end of a pipe; negative when nobody listens, in the foreground.
+    """
+
+    def __init__(self, fd: int = -1) -> None:
+        self._fd = fd
+
+    def ready(self) -> None:
+        """The node serves."""
+        self._say(_READY)
+
+    def failed(self, reason: str) -> None:
+        """The node cannot start."""
+        self._say(_FAILED + reason.encode("utf-8", "replace"))
+
+    def _say(self, what: bytes) -> None:
+        if self._fd >= 0:
+            os.write(self._fd, what)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def to_background() -> StartReport | None:
+    """Fork.
+
+    @return: in the background process its report; in the process that called, L{None}, once the
+        node serves.
+    @raise RuntimeSetupError: in the process that called, when the node could not start.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writing)
+        os.waitpid(child, 0)
+        _await_start(reading)
+        return None
+    os.close(reading)
+    os.setsid()
+    if os.fork():
+        # The session's leader goes, so that the node can never get a terminal again.
+        os._exit(0)
+    _leave_terminal()
+    return StartReport(writing)
+
+
+def _leave_terminal() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    if null > 2:
+        os.close(null)
+
+
+def _await_start(reading: int) -> None:
+    said = bytearray()
+    with open(reading, "rb", buffering=0) as pipe:
+        while chunk := pipe.read(4096):
+            said += chunk
+    if said == _READY:
+        return
+    reason = said[1:].decode("utf-8", "replace") if said[:1] == _FAILED else ""
+    raise RuntimeSetupError(reason or "kongtx ended while it was starting; see its error log")

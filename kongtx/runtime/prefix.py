@@ -1,0 +1,119 @@
+"""The prefix directory: where a node keeps its process id, logs, sockets and keys."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+
+from twisted.logger import Logger
+
+from kongtx.conf import Configuration, effective
+from kongtx.runtime.errors import PrefixError
+from kongtx.runtime.privileges import User
+
+#: What is made below the prefix. Kong: kong/cmd/utils/prefix_handler.lua.
+DIRECTORIES = ("pids", "logs", "ssl", "sockets")
+#: The longest path of a UNIX socket, in bytes (unix(7)).
+MAX_SOCKET_PATH = 107
+
+log = Logger()
+
+
+def events_socket(conf: Configuration) -> str:
+    """The path of the event bus's socket."""
+    return os.path.join(conf.socket_path, "events.sock")
+
+
+def make_directories(conf: Configuration, user: User | None) -> None:
+    """Make the prefix and what is below it, for the owner alone.
+
+    @param user: whom the workers run as: then the directories are theirs, as is a prefix that
+        holds nothing else yet.
+    @raise PrefixError: it cannot be made, or is no directory.
+    """
+    prefix = conf.prefix
+    if os.path.exists(prefix) and not os.path.isdir(prefix):
+        raise PrefixError(f"{prefix} is not a directory")
+    try:
+        if not os.path.isdir(prefix):
+            log.info("prefix directory {prefix} not found, trying to create it", prefix=prefix)
+            os.makedirs(prefix, 0o700)
+        is_ours = set(os.listdir(prefix)) <= {*DIRECTORIES, effective.NAME}
+        if user is not None and is_ours:
+            os.chown(prefix, user.uid, user.gid)
+        for name in DIRECTORIES:
+            path = os.path.join(prefix, name)
+            os.makedirs(path, 0o700, exist_ok=True)
+            os.chmod(path, 0o700)
+            if user is not None:
+                os.chown(path, user.uid, user.gid)
+    except OSError as error:
+        raise PrefixError(
+            f"could not prepare the prefix at {prefix}: {error.filename}: {error.strerror}"
+        ) from error
+
+
+def check_socket_paths(conf: Configuration) -> None:
+    """Refuse a prefix under which the system cannot make sockets.
+
+    @raise PrefixError: it is too long.
+    """
+    path = events_socket(conf)
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise PrefixError(
+            f"the prefix is too long: {path} has {len(os.fsencode(path))} bytes, and the path of a "
+            f"UNIX socket may have {MAX_SOCKET_PATH}"
+        )
+
+
+def dangling_sockets(directory: str) -> list[str]:
+    """Paths of the sockets in a directory on which nobody listens."""
+    paths = sorted(os.path.join(directory, name) for name in os.listdir(directory))
+    return [
+        path for path in paths if stat.S_ISSOCK(os.lstat(path).st_mode) and not is_listened_on(path)
+    ]
+
+
+def is_listened_on(path: str) -> bool:
+    """Whether a UNIX socket accepts connections."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True
+
+
+def remove_dangling_sockets(directory: str) -> None:
+    """Remove sockets that a killed node left behind, with a warning. Kong: the same messages."""
+    dangling = dangling_sockets(directory)
+    if not dangling:
+        return
+    log.warn(
+        "Found dangling unix sockets in the prefix directory ({names}) while preparing to start "
+        "kongtx. This may be a sign that it was not shut down cleanly before.",
+        names=", ".join(f'"{os.path.basename(path)}"' for path in dangling),
+    )
+    for path in dangling:
+        log.warn("removing unix socket: {path}", path=path)
+        os.unlink(path)
+
+
+def prepare(conf: Configuration, user: User | None = None) -> None:
+    """Make the prefix directory ready for a start, and write the effective configuration there.
+
+    @param user: whom the workers run as.
+    @raise PrefixError: it cannot be used.
+    """
+    make_directories(conf, user)
+    check_socket_paths(conf)
+    remove_dangling_sockets(conf.socket_path)
+    try:
+        effective.write(conf)
+    except OSError as error:
+        raise PrefixError(
+            f"could not prepare the prefix at {conf.prefix}: {error.filename}: {error.strerror}"
+        ) from error

@@ -1,0 +1,143 @@
+"""The engine with worker processes, of which this process is the master."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, maybeDeferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from kongtx.conf import Configuration
+from kongtx.events.broker import EventBroker
+from kongtx.events.link import Peer
+from kongtx.lib.loglevel import notice
+from kongtx.runtime.engine import IEngine
+from kongtx.runtime.errors import WorkerError
+from kongtx.runtime.launch import Launch
+from kongtx.runtime.listeners import ListenerSet
+from kongtx.runtime.prefix import events_socket
+from kongtx.runtime.privileges import User
+from kongtx.runtime.spawn import spawner
+from kongtx.runtime.supervisor import Generation
+
+log = Logger()
+
+
+@implementer(IEngine)
+class Workers:
+    """Starts generations of workers and is their event broker.
+
+    @param node: dotted name of what each worker runs.
+    @param reactor_name: of the reactor that each worker installs.
+    @param user: whom workers become.
+    """
+
+    def __init__(
+        self, reactor: Any, conf: Configuration, *, node: str, reactor_name: str, user: User | None
+    ) -> None:
+        self._reactor = reactor
+        self._prefix = conf.prefix
+        self._node = node
+        self._reactor_name = reactor_name
+        self._user = user
+        self._number = 0
+        self._current: Generation | None = None
+        self._leaving: list[Generation] = []
+        self.broker = EventBroker(reactor, events_socket(conf))
+        self.broker.serve("runtime.ready", self._worker_is_ready)
+        self.broker.serve("runtime.pids", lambda data, peer: self._pids())
+
+    def _worker_is_ready(self, data: Any, peer: Peer) -> None:
+        for generation in self._generations():
+            if generation.worker_is_ready(peer.pid):
+                return
+        log.warn("a process that is no worker says it is ready: {pid}", pid=peer.pid)
+
+    def _pids(self) -> dict[str, Any]:
+        return {"master": os.getpid(), "workers": self.pids()}
+
+    def _generations(self) -> list[Generation]:
+        current = [] if self._current is None else [self._current]
+        return [*current, *self._leaving]
+
+    def pids(self) -> list[int]:
+        """See L{IEngine.pids}."""
+        return [] if self._current is None else self._current.pids()
+
+    def start(self, conf: Configuration, listeners: ListenerSet) -> Deferred[None]:
+        """See L{IEngine.start}."""
+        self.broker.startService()
+        if self._user is not None:
+            os.chown(self.broker.path, self._user.uid, self._user.gid)
+        return self.reload(conf, listeners)
+
+    def reload(self, conf: Configuration, listeners: ListenerSet) -> Deferred[None]:
+        """See L{IEngine.reload}."""
+        return ensureDeferred(self._replace(conf, listeners))
+
+    async def _replace(self, conf: Configuration, listeners: ListenerSet) -> None:
+        new = self._generation(conf.worker_count, listeners)
+        # It is asked who is ready before it takes the place of the old one.
+        self._leaving.append(new)
+        try:
+            await new.start()
+        except WorkerError:
+            self._leave(new, new.terminate)
+            raise
+        self._leaving.remove(new)
+        old, self._current = self._current, new
+        notice(
+            log,
+            "generation {number} serves with {count} workers: {pids}",
+            number=new.number,
+            count=conf.worker_count,
+            pids=new.pids(),
+        )
+        if old is not None:
+            self._leaving.append(old)
+            self._leave(old, old.drain)
+
+    def _leave(self, generation: Generation, end: Callable[[], Deferred[None]]) -> None:
+        gone = maybeDeferred(end)
+        gone.addCallback(lambda _: self._leaving.remove(generation))
+        gone.addErrback(lambda failure: log.failure("could not stop workers", failure=failure))
+
+    def _generation(self, worker_count: int, listeners: ListenerSet) -> Generation:
+        self._number = number = self._number + 1
+
+        def launch(worker_id: int) -> Launch:
+            return Launch(
+                worker_id=worker_id,
+                worker_count=worker_count,
+                generation=number,
+                prefix=self._prefix,
+                events_path=self.broker.path,
+                node=self._node,
+                reactor=self._reactor_name,
+                user=self._user,
+            )
+
+        spawn = spawner(self._reactor, launch, listeners.bound, worker_count)
+        return Generation(self._reactor, spawn, number, worker_count)
+
+    def drain(self) -> Deferred[None]:
+        """See L{IEngine.drain}."""
+        return self._all([generation.drain() for generation in self._generations()])
+
+    def stop(self) -> Deferred[None]:
+        """See L{IEngine.stop}."""
+        stopped = self._all([generation.terminate() for generation in self._generations()])
+        return stopped.addBoth(lambda _: self.broker.stopService())
+
+    @staticmethod
+    def _all(waited: list[Deferred[None]]) -> Deferred[None]:
+        return DeferredList(waited).addCallback(lambda _: None)
+
+    def reopen(self) -> None:
+        """See L{IEngine.reopen}."""
+        for generation in self._generations():
+            generation.signal(signal.SIGUSR1)
