@@ -91,7 +91,7 @@ class SchemaRegistry(Mapping[str, Schema]):
         return name in self._core
 
     def _sorted(self) -> tuple[str, ...]:
-        """Parents before children, core entities before plugins', else alphabetical."""
+        """Workspaces first, parents before children, core before plugins', else alphabetical."""
         out: list[str] = []
 
         def visit(name: str) -> None:
@@ -102,6 +102,8 @@ class SchemaRegistry(Mapping[str, Schema]):
                     visit(field.reference)
             out.append(name)
 
-        for name in sorted(self._schemas, key=lambda key: (key not in self._core, key)):
+        for name in sorted(
+            self._schemas, key=lambda key: (key != "workspaces", key not in self._core, key)
+        ):
             visit(name)
         return tuple(out)
