@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from kongtx.db.declarative.flattened import flatten_errors
 from kongtx.errors import KongtxError
 from kongtx.schema import lua
 
@@ -15,14 +17,21 @@ class DeclarativeError(KongtxError):
         fields: mirrors the document: lists by position with None for good entries, errors of an
             entity as a whole under ``@entity``; ``{"error": text}`` when it could not be read.
         document: the configuration as it was read, to tell the entities that errors belong to.
+        children: by entity, those that can be nested in it and their foreign field.
     """
 
     code = 14
     name = "invalid declarative configuration"
 
-    def __init__(self, fields: dict[str, Any], document: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        fields: dict[str, Any],
+        document: dict[str, Any] | None = None,
+        children: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.fields = fields
         self.document = document
+        self.children = children or {}
         super().__init__(self.message)
 
     @property
@@ -38,12 +47,9 @@ class DeclarativeError(KongtxError):
                 only those that belong to no entity.
         """
         fields = self.fields
-        found: list[dict[str, Any]] | None = None
+        found: list[dict[str, Any]] = []
         if flattened and self.document is not None:
-            # Imported late: it needs the shapes of this module's callers, not the reverse.
-            from kongtx.db.declarative.flattened import flatten_errors
-
-            found, fields = flatten_errors(self.document, self.fields, self.parents)
+            found, fields = flatten_errors(self.document, self.fields, self.children)
         body: dict[str, Any] = {
             "code": self.code,
             "name": self.name,
@@ -51,11 +57,8 @@ class DeclarativeError(KongtxError):
             "fields": fields,
         }
         if flattened:
-            body["flattened_errors"] = found or []
+            body["flattened_errors"] = found
         return body
-
-    #: Child entities by parent, each with its foreign field; set by the parser.
-    parents: dict[str, dict[str, str]] = {}
 
     def tree(self) -> str:
         """Several lines for a terminal, two spaces deeper at each level.

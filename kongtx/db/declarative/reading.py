@@ -1,7 +1,7 @@
 """Text of a declarative configuration as data: JSON or YAML.
 
 YAML is built from libyaml's events directly: several times faster than PyYAML's constructor, and
-strict about what makes no sense here (duplicate keys, unknown tags, recursive or exploding aliases).
+strict about what makes no sense here: duplicate keys, unknown tags, endless aliases.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class _Builder:
     def _scalar(self, event: Any) -> Any:
         text: str = event.value
         if event.tag is None or event.tag == "!":
-            if event.style is not None or event.tag == "!":
+            if not event.implicit[0]:  # quoted, or said to be text
                 return text
             known = self._scalars
             if text in known:
