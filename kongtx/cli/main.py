@@ -10,7 +10,21 @@ from kongtx.cli.options import Group
 
 #: Each is a module of this package with the command as C{command}, imported when it is needed,
 #: so that no verb waits for what others import.
-VERBS = ("check", "completion", "drain", "health", "hybrid", "quit", "stop", "vault", "version")
+VERBS = (
+    "check",
+    "completion",
+    "drain",
+    "health",
+    "hybrid",
+    "prepare",
+    "quit",
+    "reload",
+    "restart",
+    "start",
+    "stop",
+    "vault",
+    "version",
+)
 
 
 class Verbs(Group):

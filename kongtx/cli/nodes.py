@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from kongtx.cli.errors import CommandError
 from kongtx.cli.output import Level, Output
 from kongtx.cli.process import Process, find_process
 from kongtx.conf import Configuration, NoFileError, effective, load
-from kongtx.conf.loader import SEARCH_PATHS, is_known
+from kongtx.conf.configuration import PID_FILE
+from kongtx.conf.loader import SEARCH_PATHS, Value, is_known
 from kongtx.conf.properties import PROPERTIES
 from kongtx.conf.view import public_view
 
@@ -17,13 +19,19 @@ _MASK = "******"
 
 
 def configuration(
-    output: Output, conf: str | None, prefix: str | None, *, strict: bool = False
+    output: Output,
+    conf: str | None,
+    prefix: str | None,
+    *,
+    strict: bool = False,
+    overrides: Mapping[str, Value] = MappingProxyType({}),
 ) -> Configuration:
     """The configuration of a command line, with its warnings told.
 
     @param conf: the file, or C{None} to look for one.
     @param prefix: overrides the prefix when given.
     @param strict: whether a reference that cannot be resolved is an error.
+    @param overrides: more values that win over everything.
     @raise ConfigurationError: with all that is wrong.
     """
     if conf is None:
@@ -32,7 +40,7 @@ def configuration(
                 break
             output.verbose(f"no config file found at {path}")
     _trace_environment(output, os.environ)
-    loaded = load(conf, overrides={"prefix": prefix} if prefix else {}, strict=strict)
+    loaded = load(conf, overrides={**_prefixed(prefix), **overrides}, strict=strict)
     output.verbose(
         f"reading config file at {loaded.path}" if loaded.path else "no config file, skip loading"
     )
@@ -62,13 +70,18 @@ def _trace_settings(output: Output, loaded: Configuration) -> None:
             output.debug(f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}")
 
 
-def existing_prefix(prefix: str | None) -> str:
+def _prefixed(prefix: str | None) -> dict[str, Value]:
+    return {"prefix": prefix} if prefix else {}
+
+
+def existing_prefix(prefix: str | None, conf: str | None = None) -> str:
     """The prefix directory of a running node, as an absolute path.
 
     @param prefix: as given; C{None} takes that of the configuration.
+    @param conf: the configuration file, when one is named.
     @raise CommandError: when there is no such directory.
     """
-    path = load(overrides={"prefix": prefix} if prefix else {}, strict=False).prefix
+    path = load(conf, overrides=_prefixed(prefix), strict=False).prefix
     if not os.path.exists(path):
         raise CommandError(f"no such prefix: {path}")
     return path
@@ -92,12 +105,12 @@ def effective_configuration(output: Output, conf: str | None, prefix: str | None
         return loaded
 
 
-def process_of(running: Configuration) -> Process:
-    """The master process of a running node.
+def process_of(prefix: str) -> Process:
+    """The master process of the node in a prefix directory.
 
-    @raise CommandError: when it does not run.
+    @raise CommandError: when none runs.
     """
-    process = find_process(running.pid_file)
+    process = find_process(os.path.join(prefix, PID_FILE))
     if process is None:
-        raise CommandError(f"kongtx not running in prefix: {running.prefix}")
+        raise CommandError(f"kongtx not running in prefix: {prefix}")
     return process

@@ -184,4 +184,19 @@ def prefix_option(function: _Function) -> _Function:
     )(function)
 
 
+def nginx_options(function: _Function) -> _Function:
+    """Options of Kong that shape nginx's configuration."""
+    for name, metavar in (("--nginx-conf-flags", "FLAGS"), ("--nginx-conf", "FILE")):
+        function = click.option(name, metavar=metavar, hidden=True)(function)
+    return function
+
+
+def warn_of_nginx(output: Output, nginx_conf: str | None, nginx_conf_flags: str | None) -> None:
+    """Say that those options have no effect, when they are given."""
+    given = {"--nginx-conf": nginx_conf, "--nginx-conf-flags": nginx_conf_flags}
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        output.warn(f"there is no nginx, so this has no effect: {', '.join(names)}")
+
+
 pass_output = click.make_pass_decorator(Output, ensure=True)

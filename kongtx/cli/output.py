@@ -7,8 +7,11 @@ and errors always do, and go to stderr.
 from __future__ import annotations
 
 import enum
+import os
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -75,6 +78,34 @@ class Output:
             return
         click.echo(f"{title} {describe(error)}", err=True)
         click.echo("\n  Run with --v (verbose) or --vv (debug) for more details", err=True)
+
+
+@contextmanager
+def show_log(output: Output) -> Iterator[None]:
+    """Show the runtime's log events of this process, which later go to the node's log."""
+    # Twisted is imported by then; commands that log nothing do without it.
+    from twisted.logger import (  # noqa: PLC0415
+        ILogObserver,
+        LogEvent,
+        formatEvent,
+        globalLogPublisher,
+    )
+    from zope.interface import implementer  # noqa: PLC0415
+
+    pid = os.getpid()
+
+    @implementer(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if os.getpid() == pid and event["log_namespace"].startswith("kongtx.runtime.prefix"):
+            say = {"info": output.info, "warn": output.warn}.get(event["log_level"].name)
+            if say is not None:
+                say(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(observe)
 
 
 def describe(error: BaseException) -> str:

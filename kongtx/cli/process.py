@@ -28,29 +28,15 @@ class Process:
 
 
 def find_process(pid_file: str) -> Process | None:
-    """The process that a pid file names.
+    """The running master that a pid file names.
 
-    A pid file may have been left behind by a node that was killed, and its number may since have
-    been given to another program; both are C{None}.
+    The file of a node that was killed stays behind, and its number may since have been given to
+    another program; as nobody holds the lock on it, it is C{None}.
     """
-    try:
-        with open(pid_file, encoding="ascii") as stream:
-            pid = int(stream.read().strip())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return Process(pid) if pid > 0 and _is_kongtx(pid) else None
+    from kongtx.runtime.pidfile import running_pid  # noqa: PLC0415 - see start
 
-
-def _is_kongtx(pid: int) -> bool:
-    """Whether a process lives and is one of kongtx, by its command line."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stream:
-            state = stream.read().rpartition(b")")[2].split()[:1]
-        with open(f"/proc/{pid}/cmdline", "rb") as stream:
-            command_line = stream.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in ([b"Z"], [b"X"]) and b"kongtx" in command_line
+    pid = running_pid(pid_file)
+    return Process(pid) if pid else None
 
 
 def wait_until(

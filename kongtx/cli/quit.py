@@ -42,7 +42,7 @@ def command(output: Output, prefix: str | None, timeout: float, wait: float) -> 
         if wait_until(lambda: not _runs(running), wait):
             output.error("kongtx stopped while waiting (unexpected)")
             return
-    process_of(running).send(signal.SIGQUIT)
+    process_of(running.prefix).send(signal.SIGQUIT)
     output.verbose("waiting for kongtx to finish processing requests")
     if wait_until(lambda: not _runs(running), max(timeout, 1)):
         output.info("kongtx stopped (gracefully)")

@@ -16,5 +16,5 @@ from kongtx.cli.output import Output
 @pass_output
 def command(output: Output, prefix: str | None) -> None:
     """Stop a node at once (SIGTERM); requests under way are cut off."""
-    process_of(running_configuration(prefix)).send(signal.SIGTERM)
+    process_of(running_configuration(prefix).prefix).send(signal.SIGTERM)
     output.info("kongtx stopped")

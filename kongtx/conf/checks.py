@@ -253,13 +253,14 @@ def _check_admin_auth(draft: Draft) -> None:
 def _check_role(draft: Draft) -> None:
     role = draft.values.get("role")
     if role in ("control_plane", "data_plane"):
-        if draft.values.get("cluster_cert") and draft.values.get("cluster_cert_key"):
-            _load(draft, "cluster_cert")
-            _load(draft, "cluster_cert_key")
+        pair = ("cluster_cert", "cluster_cert_key")
+        missing = next((name for name in pair if not draft.values.get(name)), None)
+        if missing is not None:
+            message = "cluster certificate and key must be provided to use Hybrid mode"
+            draft.complain(message, missing)
         else:
-            draft.complain(
-                "cluster certificate and key must be provided to use Hybrid mode", "role"
-            )
+            for name in pair:
+                _load(draft, name)
         _load(draft, "cluster_ca_cert")
     if role == "control_plane":
         _check_control_plane(draft)

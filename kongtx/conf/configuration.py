@@ -16,6 +16,9 @@ from kongtx.conf.properties.http import RESPONSE_HEADERS, TOKENS, UPSTREAM_HEADE
 from kongtx.conf.units import buffers
 from kongtx.conf.values import Values
 
+#: The file with the master's process id, below the prefix.
+PID_FILE = "pids/kongtx.pid"
+
 
 @attrs.frozen
 class TlsPolicy:
@@ -193,7 +196,7 @@ class Configuration(Values):
     @property
     def pid_file(self) -> str:
         """The process id of the running node."""
-        return self.prefixed("pids", "kongtx.pid")
+        return self.prefixed(PID_FILE)
 
     @property
     def socket_path(self) -> str:

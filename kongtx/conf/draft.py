@@ -41,6 +41,7 @@ class Draft:
     @ivar values: the typed values so far, by property.
     @ivar references: properties with vault references, as they were written; lists whole.
     @ivar resolved: what the properties with references stand for.
+    @ivar unresolved: properties with references that stand for nothing here.
     @ivar is_effective: whether it is read from the file of a running node, which was checked
         when it was written.
     """
@@ -49,6 +50,7 @@ class Draft:
     values: dict[str, Any] = attrs.Factory(dict)
     references: dict[str, str | tuple[str, ...]] = attrs.Factory(dict)
     resolved: dict[str, str | tuple[str, ...]] = attrs.Factory(dict)
+    unresolved: set[str] = attrs.Factory(set)
     problems: list[Problem] = attrs.Factory(list)
     warnings: list[str] = attrs.Factory(list)
     is_effective: bool = False

@@ -188,6 +188,8 @@ def _finish(
     _resolve_references(draft, texts, environment, strict)
     _read_values(draft, texts)
     checks.check(draft)
+    if not strict:
+        _forgive_unresolved(draft)
     if draft.problems:
         raise ConfigurationError(draft.problems)
     draft.values["prefix"] = os.path.abspath(draft.values["prefix"])
@@ -200,6 +202,18 @@ def _finish(
         path=path,
         warnings=tuple(draft.warnings),
     )
+
+
+def _forgive_unresolved(draft: Draft) -> None:
+    """Forget problems that may come from references which cannot be resolved here.
+
+    Who stops or checks a node need not have its secrets.
+    """
+    draft.problems = [
+        problem
+        for problem in draft.problems
+        if not any(name == problem.name or name in problem.message for name in draft.unresolved)
+    ]
 
 
 def _warn(draft: Draft) -> None:
@@ -282,6 +296,7 @@ def _resolve_references(
         try:
             return resolve(reference, vaults, settings).strip()
         except VaultError as error:
+            draft.unresolved.add(name)
             message = f"failed to dereference '{reference}': {error} for config option '{option}'"
             if strict:
                 draft.problems.append(Problem(message, draft.where(name), name))
@@ -303,7 +318,7 @@ def _resolve_references(
         elif is_reference(text):
             draft.references[name] = text
             texts[name] = draft.resolved[name] = dereference(name, name, text)
-            if not texts[name] and property_ is not None and property_.required:
+            if name in draft.unresolved and property_ is not None and property_.required:
                 texts[name] = property_.default
 
 

@@ -15,13 +15,17 @@ from kongtx.conf import effective, from_values
 
 Run = Callable[..., Result]
 
-#: A process that ends on the signals that a master ends on. It says when it is ready.
+#: A process that holds the pid file as a master does, and ends on the signals that one ends on.
 MASTER = """
 import signal, sys
+from kongtx.runtime.pidfile import PidFile
 stop = lambda *_: sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGQUIT, signal.SIG_IGN if "busy" in sys.argv else stop)
 signal.signal(signal.SIGHUP, lambda *_: print("reload", flush=True))
+pid_file = PidFile(sys.argv[1], "prefix")
+pid_file.acquire()
+pid_file.write()
 print("ready", flush=True)
 while True:
     signal.pause()
@@ -57,14 +61,15 @@ def start_master(prefix: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]
     """Starts a process that behaves like the master of the node in the prefix directory."""
     processes = []
 
-    def start(*arguments: str, name: str = "kongtx") -> subprocess.Popen[str]:
+    def start(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", MASTER, name, *arguments], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", MASTER, f"{prefix}/pids/kongtx.pid", *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        (prefix / "pids" / "kongtx.pid").write_text(f"{process.pid}\n")
         return process
 
     yield start

@@ -98,16 +98,16 @@ class TestWithoutNode:
             failure(f"kongtx not running in prefix: {prefix}"),
         )
 
-    def test_a_pid_that_is_another_program(
-        self, run: Run, verb: str, prefix: Path, start_master: StartMaster
-    ) -> None:
-        other = start_master(name="other")
-        result = run(verb, "-p", str(prefix))
-        assert (result.exit_code, result.stderr) == (
-            1,
-            failure(f"kongtx not running in prefix: {prefix}"),
-        )
-        assert other.poll() is None
+    def test_a_pid_that_is_another_program(self, run: Run, verb: str, prefix: Path) -> None:
+        with subprocess.Popen(["sleep", "60"]) as other:
+            (prefix / "pids" / "kongtx.pid").write_text(f"{other.pid}\n")
+            result = run(verb, "-p", str(prefix))
+            assert (result.exit_code, result.stderr) == (
+                1,
+                failure(f"kongtx not running in prefix: {prefix}"),
+            )
+            assert other.poll() is None
+            other.kill()
 
     @pytest.mark.parametrize("content", ["", "x", "-1", "0"])
     def test_a_damaged_pid_file(self, run: Run, verb: str, prefix: Path, content: str) -> None:

@@ -520,6 +520,34 @@ def test_a_reference_without_a_value_counts_as_empty_when_stopping(load_text: Lo
     assert configuration.plugins == ("a",)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ssl_cert = {vault://env/x}\nssl_cert_key = {vault://env/x}",
+        "ssl_cert_key = {vault://env/x}, {vault://env/x}",
+        "proxy_listen = {vault://env/x}",
+        "role = control_plane\ncluster_cert = {vault://env/x}\ncluster_cert_key = {vault://env/x}",
+        "admin_auth = token\nadmin_auth_token = {vault://env/x}",
+        "node_id = {vault://env/x}\nlog_level = {vault://env/x}\npg_ssl = {vault://env/x}",
+    ],
+)
+def test_what_is_wrong_without_secrets_is_no_matter_when_stopping(
+    load_text: Load, text: str
+) -> None:
+    assert load_text(text, strict=False).references
+
+
+def test_other_mistakes_are_told_all_the_same(load_text: Load) -> None:
+    text = "ssl_cert_key = {vault://env/x}\npg_port = many"
+    (problem,) = problems(lambda: load_text(text, strict=False))
+    assert problem.startswith("pg_port is not a number: 'many'")
+
+
+def test_an_empty_secret_is_no_value(load_text: Load) -> None:
+    (problem,) = problems(lambda: load_text("pg_port = {vault://env/x}", {"X": ""}))
+    assert problem.startswith("pg_port must have a value")
+
+
 def test_without_vaults_there_is_nothing_to_refer_to(load_text: Load) -> None:
     (problem,) = problems(
         lambda: load_text("vaults = off\npg_password = {vault://env/x}", {"X": "1"})

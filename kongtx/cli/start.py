@@ -1,0 +1,116 @@
+"""C{kongtx start}. Kong: kong/cmd/start.lua."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from kongtx.cli.errors import CommandError
+from kongtx.cli.nodes import configuration
+from kongtx.cli.options import (
+    Command,
+    conf_option,
+    nginx_options,
+    pass_output,
+    prefix_option,
+    warn_of_nginx,
+)
+from kongtx.cli.output import Output, show_log
+from kongtx.conf import Configuration
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+#: Databases that set themselves up and migrate when a node starts.
+_SELF_MIGRATING = ("sqlite", "off")
+
+
+@attrs.frozen
+class StartOptions:
+    """How a node is to be started: what the command line says."""
+
+    conf: str | None
+    prefix: str | None
+    run_migrations: bool
+    db_timeout: float | None
+    lock_timeout: float
+    nginx_conf: str | None
+    nginx_conf_flags: str | None
+
+
+def start_options(function: _Function) -> _Function:
+    """The options of C{start} and C{restart}."""
+    options = (
+        conf_option,
+        prefix_option,
+        click.option("--run-migrations", is_flag=True, help="Migrate the database first."),
+        click.option(
+            "--db-timeout",
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            help="Time for each exchange with the database.",
+        ),
+        click.option(
+            "--lock-timeout",
+            type=click.FloatRange(min=0),
+            default=60,
+            show_default=True,
+            metavar="SECONDS",
+            help="Time to wait for another node that migrates.",
+        ),
+        nginx_options,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command("start", cls=Command)
+@start_options
+@pass_output
+def command(output: Output, /, **options: Any) -> None:
+    """Start a node in its prefix directory.
+
+    It goes into the background once it serves, unless nginx_daemon is off.
+    """
+    start(output, StartOptions(**options))
+
+
+def start(output: Output, options: StartOptions) -> None:
+    """Start a node.
+
+    @raise KongtxError: it cannot start.
+    """
+    warn_of_nginx(output, options.nginx_conf, options.nginx_conf_flags)
+    conf = configuration(
+        output,
+        options.conf,
+        options.prefix,
+        strict=True,
+        overrides=_timeouts(options.db_timeout),
+    )
+    if options.run_migrations:
+        _check_migrations(conf)
+    # Twisted is slow to import, and mistakes in the configuration should be told at once.
+    from kongtx.runtime import master  # noqa: PLC0415
+
+    with show_log(output):
+        master.run(conf)
+    if conf.is_daemon:
+        output.info("kongtx started")
+
+
+def _timeouts(seconds: float | None) -> dict[str, int]:
+    if seconds is None:
+        return {}
+    return dict.fromkeys(("pg_timeout", "cassandra_timeout"), round(seconds * 1000))
+
+
+def _check_migrations(conf: Configuration) -> None:
+    if conf.database not in _SELF_MIGRATING:
+        raise CommandError(
+            f"--run-migrations is not there for database = {conf.database}; migrate it before "
+            "you start"
+        )
