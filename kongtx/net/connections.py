@@ -43,7 +43,7 @@ class ServerConnection(StreamConnection):
     @property
     def client(self) -> Any:
         """The peer's name, as the socket module writes it."""
-        return self._uv.get_extra_info("peername")
+        return self._wire.get_extra_info("peername")
 
     @property
     def hostname(self) -> Any:
@@ -52,7 +52,7 @@ class ServerConnection(StreamConnection):
         return peer.name if isinstance(peer, address.UNIXAddress) else peer.host
 
     def __repr__(self) -> str:
-        name = self._uv.get_extra_info("sockname")
+        name = self._wire.get_extra_info("sockname")
         where = name[1] if isinstance(name, tuple) else name
         return f"<{type(self._protocol).__name__} #{self.sessionno} on {where}>"
 

@@ -5,48 +5,45 @@ Names, bound addresses, timeouts, retries and errors are thereby exactly Twisted
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet import tcp, unix
 
 from kongtx.net.connections import ClientConnection
 from kongtx.net.descriptors import connect_done
+from kongtx.net.driving import Driven
 from kongtx.net.transports import StreamConnection
 
 
 def take_over(loop: Any, connection: StreamConnection, skt: socket.socket) -> None:
     """Give a connected socket to uvloop, which connects C{connection} to it in its next turn."""
-    coroutine = loop.connect_accepted_socket(lambda: connection, skt)
-    _continue(coroutine)
-
-
-def _continue(
-    coroutine: Coroutine[Any, Any, Any], waited: asyncio.Future[Any] | None = None
-) -> None:
-    # A Task would only begin in the loop's next turn; nobody else has an interest in the result.
-    try:
-        future = coroutine.send(None)
-    except (StopIteration, RuntimeError):
-        # Done; or the connection was closed at once, of which connection_lost tells.
-        return
-    future._asyncio_future_blocking = False
-    future.add_done_callback(lambda done: _continue(coroutine, done))
+    # A failure is one of connection_made, and handled there.
+    Driven(loop.connect_accepted_socket(lambda: connection, skt))
 
 
 class TCPClient(tcp.Client):
     """A TCP connection in the making."""
 
     reactor: Any
+    _connection: Any = None
+
+    def _native(self) -> StreamConnection:
+        return ClientConnection(self.reactor, self.connector, self.addr)
 
     def _connectDone(self) -> None:
         self.connected = 1  # what is left of the connecting object must not fail any more
-        connection = ClientConnection(self.reactor, self.connector, self.addr)
+        connection = self._connection = self._native()
         self.connector.transport = connection
         take_over(self.reactor.loop, connection, self.socket)
         del self.connector
+
+    def failIfNotConnected(self, err: Any) -> None:
+        """Give up; what the connector's timeout calls, also when the socket is already uvloop's."""
+        if self._connection is None:
+            super().failIfNotConnected(err)  # type: ignore[no-untyped-call]
+        else:
+            self._connection.failIfNotConnected(err)
 
 
 class UNIXClient(unix.Client):

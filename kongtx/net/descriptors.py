@@ -117,6 +117,11 @@ class _SendsDescriptors(StreamConnection):
         if self.disconnecting:
             self._schedule_close()
 
+    def _know_names(self) -> None:
+        # uvloop can tell them once the connection is closed only if it has been asked before.
+        self.getHost()
+        self.getPeer()
+
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._sender is not None:
@@ -149,6 +154,7 @@ class UNIXServerConnection(_SendsDescriptors, ServerConnection):
 
     def _connect(self, protocol: Any) -> None:
         if not receives_descriptors(protocol):
+            self._know_names()
             super()._connect(protocol)
             return
         skt = self._uv.get_extra_info("socket").dup()
@@ -173,6 +179,10 @@ class UNIXClientConnection(_SendsDescriptors, ClientConnection):
     def __init__(self, reactor: Any, connector: Any, addr: Any, protocol: Any) -> None:
         super().__init__(reactor, connector, addr)
         self._built = protocol
+
+    def _connect(self, protocol: Any) -> None:
+        self._know_names()
+        super()._connect(protocol)
 
     def _build_protocol(self) -> Any:
         built, self._built = self._built, None

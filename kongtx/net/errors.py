@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
+
+from twisted.internet import error
+
 from kongtx.errors import KongtxError
 
 #: So much of what a peer sent is shown in an error.
@@ -10,6 +14,22 @@ _SHOWN = 64
 
 class NetworkError(KongtxError):
     """Something about a listener, a connection or what came over it."""
+
+
+class TLSHandshakeError(NetworkError, error.ConnectError):
+    """A TLS connection was not made.
+
+    @ivar reason: what the handshake failed by: an L{ssl.SSLError}, or that the peer went away.
+    @ivar untrusted: whether the peer's certificate was refused.
+    """
+
+    def __init__(self, reason: BaseException) -> None:
+        error.ConnectError.__init__(self, None, str(reason))
+        self.reason = reason
+        self.untrusted = isinstance(reason, ssl.SSLCertVerificationError)
+
+    def __str__(self) -> str:
+        return f"the TLS handshake failed: {self.reason or type(self.reason).__name__}"
 
 
 class ProxyProtocolError(NetworkError):

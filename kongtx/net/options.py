@@ -35,7 +35,7 @@ class SocketOptions:
     __slots__ = ()
 
     disconnected: int
-    _uv: Any
+    _wire: Any
 
     def _forget(self) -> None:
         raise NotImplementedError
@@ -43,7 +43,7 @@ class SocketOptions:
     @property
     def socket(self) -> Any:
         """The loop's view of the socket: options and names, but no sending or receiving."""
-        return _SocketView(self, self._uv.get_extra_info("socket"))
+        return _SocketView(self, self._wire.get_extra_info("socket"))
 
     def getHandle(self) -> Any:
         """Return C{socket}."""
@@ -55,11 +55,11 @@ class SocketOptions:
 
     def getHost(self) -> Any:
         """Return this end's address."""
-        return stream_address(self._uv.get_extra_info("sockname"))
+        return stream_address(self._wire.get_extra_info("sockname"))
 
     def getPeer(self) -> Any:
         """Return the other end's address."""
-        return stream_address(self._uv.get_extra_info("peername"))
+        return stream_address(self._wire.get_extra_info("peername"))
 
     def getTcpNoDelay(self) -> bool:
         """Tell whether small segments are sent at once; uvloop's default is yes."""

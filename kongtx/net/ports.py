@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -15,19 +14,7 @@ from twisted.internet import tcp, unix
 
 from kongtx.net.connections import ServerConnection
 from kongtx.net.descriptors import UNIXServerConnection
-
-
-def run_to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Return what a coroutine returns that waits for nothing.
-
-    @raise RuntimeError: when it does wait.
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    coroutine.close()
-    raise RuntimeError(f"{coroutine!r} was expected not to wait")
+from kongtx.net.driving import run_to_end
 
 
 def current_backlog(skt: socket.socket) -> int:
@@ -50,7 +37,7 @@ class _NativeAccept:
     socket: socket.socket
     factory: Any
     backlog: Any
-    _accepted: type[ServerConnection] = ServerConnection
+    _accepted: Any = ServerConnection
     _uv_server: Any = None
 
     def startReading(self) -> None:

@@ -76,6 +76,8 @@ class StreamConnection(SocketOptions, Consumer):
     @ivar disconnecting: 1 once C{loseConnection} has been called.
     @ivar disconnected: 1 once the protocol has heard C{connectionLost}.
     @ivar logstr: how log lines name the connection.
+    @ivar _uv: uvloop's transport, which encrypts when this is TLS.
+    @ivar _wire: the same, or the one below that encrypts nothing; it knows the addresses.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class StreamConnection(SocketOptions, Consumer):
         "_protocol",
         "_reason",
         "_uv",
+        "_wire",
         "_write_closed",
         "_write_closing",
         "connected",
@@ -111,6 +114,7 @@ class StreamConnection(SocketOptions, Consumer):
         self.reactor = reactor
         self._loop = reactor.loop
         self._uv: Any = None
+        self._wire: Any = None
         self._protocol: Any = None
         self._reason: Failure | None = None
         self.connected = self.disconnecting = self.disconnected = 0
@@ -129,6 +133,8 @@ class StreamConnection(SocketOptions, Consumer):
     def connection_made(self, uv: Any) -> None:
         """Build the protocol and connect it; reading starts when this returns."""
         self._uv = uv
+        if self._wire is None:
+            self._wire = uv
         try:
             protocol = self._build_protocol()
         except BaseException:
@@ -241,6 +247,9 @@ class StreamConnection(SocketOptions, Consumer):
             self.data_received = self._dispatch
         self._uv.set_protocol(self)
 
+    def _write_nothing(self) -> None:
+        self.write = self.writeSequence = _discard
+
     def _fail(self, failure: Failure) -> None:
         """Log a failure of the application and end the connection with it as the reason."""
         _log.failure("Unhandled error in {prefix}", failure, prefix=self.logstr)
@@ -255,7 +264,8 @@ class StreamConnection(SocketOptions, Consumer):
         self.disconnected = 1
         self.connected = 0
         self.reactor.connections.discard(self)
-        self.write = self.writeSequence = self.data_received = _discard
+        self._write_nothing()
+        self.data_received = _discard
         self._held = None
         protocol, self._protocol = self._protocol, None
         producer, self.producer = self.producer, None
@@ -276,7 +286,8 @@ class StreamConnection(SocketOptions, Consumer):
             self.disconnected = 1
             self.connected = 0
             self.reactor.connections.discard(self)
-            self.write = self.writeSequence = self.data_received = _discard
+            self._write_nothing()
+            self.data_received = _discard
             self._protocol = self.producer = self._held = None
             self._uv.abort()
 
@@ -352,7 +363,7 @@ class StreamConnection(SocketOptions, Consumer):
         self._write_closing = False
         self._write_closed = True
         self._uv.write_eof()
-        self.write = self.writeSequence = _discard
+        self._write_nothing()
         half_closeable: Any = interfaces.IHalfCloseableProtocol(self._protocol, None)
         if half_closeable is not None:
             try:

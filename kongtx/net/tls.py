@@ -1,0 +1,326 @@
+"""TLS by uvloop on the standard library's contexts: for kongtx's own listeners and upstreams.
+
+C{listenSSL}, C{connectSSL} and C{startTLS} work as everywhere in Twisted, on pyOpenSSL. What is
+here takes an L{ssl.SSLContext} and costs less for each byte. A protocol is connected when the
+handshake is done, so that its transport can tell the certificate, the server name and what ALPN
+chose.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from attrs import frozen
+from twisted.internet import error, interfaces
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from kongtx.net.connections import ClientConnection, ServerConnection
+from kongtx.net.connectors import TCPClient, TCPConnector
+from kongtx.net.driving import Driven
+from kongtx.net.errors import TLSHandshakeError
+from kongtx.net.ports import TCPPort, UNIXPort
+from kongtx.net.transports import StreamConnection
+
+_log = Logger()
+
+
+@frozen
+class TLSSettings:
+    """How to speak TLS.
+
+    @ivar context: certificates, verification, protocols; it may be changed in its SNI callback.
+    @ivar server_hostname: the name a client asks for and verifies; None on the server's side.
+    @ivar handshake_timeout: seconds from the TCP connection to the end of the handshake.
+    @ivar shutdown_timeout: seconds to wait for the peer's C{close_notify} after ours.
+    """
+
+    context: ssl.SSLContext
+    server_side: bool
+    server_hostname: str | None = None
+    handshake_timeout: float = 60.0
+    shutdown_timeout: float = 5.0
+
+
+def keep_server_names(context: ssl.SSLContext) -> None:
+    """Let connections tell the server name asked for; the SNI callback is still called."""
+    wrapped: Any = context.sni_callback
+    if isinstance(wrapped, _KeepsServerName):
+        return
+    context.sni_callback = _KeepsServerName(wrapped)
+
+
+@frozen
+class _KeepsServerName:
+    """An SNI callback that notes the name on the connection's L{ssl.SSLObject}."""
+
+    wrapped: Callable[..., Any] | None
+
+    def __call__(self, sslobj: Any, name: str | None, context: ssl.SSLContext) -> Any:
+        sslobj.kongtx_server_name = name
+        return None if self.wrapped is None else self.wrapped(sslobj, name, context)
+
+
+@implementer(interfaces.ISSLTransport, interfaces.INegotiated)
+class _TLSConnection(StreamConnection):
+    """A connection whose bytes uvloop encrypts."""
+
+    __slots__ = ()
+
+    _handshake: Driven | None = None
+    _tls: TLSSettings
+
+    def connection_made(self, uv: Any) -> None:
+        """Begin the handshake."""
+        self._uv = self._wire = uv
+        tls = self._tls
+        self._handshake = Driven(
+            self._loop.start_tls(
+                uv,
+                self,
+                tls.context,
+                server_side=tls.server_side,
+                server_hostname=tls.server_hostname,
+                ssl_handshake_timeout=tls.handshake_timeout,
+                ssl_shutdown_timeout=tls.shutdown_timeout,
+            ),
+            self._secured,
+            self._insecure,
+        )
+
+    def _secured(self, uv: Any) -> None:
+        self._handshake = None
+        if self.disconnected:
+            uv.abort()
+        elif uv.is_closing():
+            self._insecure(ConnectionResetError("the peer closed the connection"))
+        else:
+            super().connection_made(uv)
+
+    def _insecure(self, exc: BaseException) -> None:
+        self._handshake = None
+        if not self.disconnected:
+            self._reason = Failure(TLSHandshakeError(exc))
+            self._lost(self._reason)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._handshake is not None:
+            return  # _insecure tells why
+        if self.disconnecting and isinstance(exc, TimeoutError):
+            exc = None  # the peer did not answer our close_notify, which is no error
+        super().connection_lost(exc)
+
+    def _close_when_sent(self) -> None:
+        super()._close_when_sent()
+        if self.connected and self._uv.is_closing():
+            self._write_nothing()
+
+    def loseWriteConnection(self) -> None:
+        """Close the connection: uvloop has no half-closed TLS."""
+        self.loseConnection()
+
+    # What the handshake found.
+
+    @property
+    def _ssl_object(self) -> Any:
+        return self._uv.get_extra_info("ssl_object")
+
+    def get_peer_certificate_der(self) -> bytes | None:
+        """Return the peer's certificate in DER, or None when it presented none."""
+        certificate: bytes | None = self._ssl_object.getpeercert(binary_form=True)
+        return certificate
+
+    def get_server_name(self) -> str | None:
+        """Return the server name (SNI) that the client asked for, in lower case, or None."""
+        if not self._tls.server_side:
+            return self._tls.server_hostname
+        name: str | None = getattr(self._ssl_object, "kongtx_server_name", None)
+        return None if name is None else name.lower()
+
+    def get_alpn(self) -> str | None:
+        """Return the protocol that ALPN chose, or None."""
+        chosen: str | None = self._ssl_object.selected_alpn_protocol()
+        return chosen
+
+    def get_cipher(self) -> str:
+        """Return the cipher suite's name, as OpenSSL writes it."""
+        return str(self._ssl_object.cipher()[0])
+
+    def get_tls_version(self) -> str:
+        """Return the protocol version, such as C{TLSv1.3}."""
+        return str(self._ssl_object.version())
+
+    @property
+    def negotiatedProtocol(self) -> bytes | None:
+        """What ALPN chose, as L{interfaces.INegotiated} tells it."""
+        chosen = self.get_alpn()
+        return None if chosen is None else chosen.encode("ascii")
+
+    def getPeerCertificate(self) -> Any:
+        """Return the peer's certificate as a pyOpenSSL C{X509}, or None."""
+        der = self.get_peer_certificate_der()
+        if der is None:
+            return None
+        from OpenSSL import crypto  # noqa: PLC0415 - pyOpenSSL is not needed otherwise
+
+        return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+
+
+class TLSServerConnection(_TLSConnection, ServerConnection):
+    """A TLS connection that a port accepted."""
+
+    __slots__ = ("_handshake", "_tls")
+
+    def __init__(self, tls: TLSSettings, reactor: Any, factory: Any, server: Any) -> None:
+        super().__init__(reactor, factory, server)
+        self._tls = tls
+        self._handshake = None
+
+    def _lost(self, reason: Failure) -> None:
+        if not self.connected and not self.disconnected:
+            _log.info("A client's TLS handshake failed: {reason}", reason=reason.getErrorMessage())
+        super()._lost(reason)
+
+
+class TLSClientConnection(_TLSConnection, ClientConnection):
+    """A TLS connection that a connector made."""
+
+    __slots__ = ("_handshake", "_tls")
+
+    def __init__(self, tls: TLSSettings, reactor: Any, connector: Any, addr: Any) -> None:
+        super().__init__(reactor, connector, addr)
+        self._tls = tls
+        self._handshake = None
+
+    def failIfNotConnected(self, err: BaseException) -> None:
+        """Give up, also in the middle of the handshake."""
+        super().failIfNotConnected(err)
+        if self._handshake is not None:
+            handshake, self._handshake = self._handshake, None
+            handshake.cancel()
+            self._uv.abort()
+
+
+class _TLSAccept:
+    """A port that accepts TLS connections."""
+
+    _type = "TLS"
+    _accepted: Any
+
+    def speak(self, tls: TLSSettings) -> None:
+        """Set how TLS is spoken, before listening."""
+        keep_server_names(tls.context)
+        self._accepted = partial(TLSServerConnection, tls)
+
+
+class TLSPort(_TLSAccept, TCPPort):
+    """A TCP port whose connections speak TLS."""
+
+
+class TLSUNIXPort(_TLSAccept, UNIXPort):
+    """A UNIX socket whose connections speak TLS."""
+
+
+class TLSClient(TCPClient):
+    """A TLS connection in the making, before its handshake."""
+
+    def _native(self) -> StreamConnection:
+        tls = self.connector.tls
+        return TLSClientConnection(tls, self.reactor, self.connector, self.addr)
+
+
+class TLSConnector(TCPConnector):
+    """Connects to a TCP port and speaks TLS on it; the timeout counts for both."""
+
+    tls: TLSSettings
+
+    def _makeTransport(self) -> Any:
+        make: Any = TLSClient
+        return make(self.host, self.port, self.bindAddress, self, self.reactor)
+
+
+def listen_tls(
+    reactor: Any,
+    port: int,
+    factory: Any,
+    context: ssl.SSLContext,
+    *,
+    backlog: int = 50,
+    interface: str = "",
+    handshake_timeout: float = 60.0,
+    shutdown_timeout: float = 5.0,
+) -> Any:
+    """Listen on a TCP port and speak TLS with who connects.
+
+    @param reactor: a L{kongtx.net.reactor.KongtxReactor}.
+    @param port: a number, or a L{twisted.internet.tcp.Binding} (reuseport).
+    @param context: a server's context; its SNI callback is wrapped to keep the server name.
+    @param handshake_timeout: seconds; a slower client is dropped.
+    @return: an L{interfaces.IListeningPort}.
+    @raise CannotListenError: as C{listenTCP}.
+    """
+    listening: Any = TLSPort(port, factory, backlog, interface, reactor)
+    listening.speak(TLSSettings(context, True, None, handshake_timeout, shutdown_timeout))
+    listening.startListening()
+    return listening
+
+
+def adopt_tls_port(
+    reactor: Any,
+    descriptor: int,
+    family: int,
+    factory: Any,
+    context: ssl.SSLContext,
+    *,
+    handshake_timeout: float = 60.0,
+    shutdown_timeout: float = 5.0,
+) -> Any:
+    """Speak TLS on a socket that already listens, as C{adoptStreamPort} does without TLS.
+
+    @param family: C{AF_INET}, C{AF_INET6} or C{AF_UNIX}.
+    """
+    if family not in reactor._supportedAddressFamilies:
+        raise error.UnsupportedAddressFamily(family)
+    listening: Any
+    if family == UNIXPort.addressFamily:
+        adopt: Any = TLSUNIXPort._fromListeningDescriptor
+        listening = adopt(reactor, descriptor, factory)
+    else:
+        adopt = TLSPort._fromListeningDescriptor
+        listening = adopt(reactor, descriptor, family, factory)
+    listening.speak(TLSSettings(context, True, None, handshake_timeout, shutdown_timeout))
+    listening.startListening()
+    return listening
+
+
+def connect_tls(
+    reactor: Any,
+    host: str,
+    port: int,
+    factory: Any,
+    context: ssl.SSLContext,
+    server_hostname: str | None = None,
+    timeout: float = 30.0,
+    *,
+    bind_address: Any = None,
+    shutdown_timeout: float = 5.0,
+) -> Any:
+    """Connect to a TCP port and speak TLS on it.
+
+    @param factory: a L{twisted.internet.protocol.ClientFactory}; it hears
+        C{clientConnectionFailed} with a L{TLSHandshakeError} when the handshake fails.
+    @param context: a client's context; it says whether certificates and names are verified.
+    @param server_hostname: the name sent (SNI) and verified; C{host} by default. An empty
+        string sends none, for contexts that do not check it.
+    @param timeout: seconds for the TCP connection and the handshake together.
+    @return: an L{interfaces.IConnector}.
+    """
+    name = host if server_hostname is None else server_hostname
+    connector: Any = TLSConnector(host, port, factory, timeout, bind_address, reactor)
+    connector.tls = TLSSettings(context, False, name or None, timeout, shutdown_timeout)
+    connector.connect()
+    return connector
