@@ -21,25 +21,25 @@ HIGHER_IDENTITY = "higher id"
 HTTP_SCALE = Scale(
     (
         Component("an expression", 1),
-        Component("higher priority", 46),
-        Component("more kinds of condition", 3),
+        Component("higher priority", 46, base=0),
+        Component("more kinds of condition", 3, base=0),
         Component("plain hosts only", 1),
-        Component("more header names", 8),
+        Component("more header names", 8, base=0),
         Component("a regex path", 1),
-        Component("higher regex_priority", 63),
-        Component("longer path", 19),
-        Component(HIGHER_IDENTITY, 128),
+        Component("higher regex_priority", 63, base=SIGNED_OFFSET),
+        Component("longer path", 19, base=0),
+        Component(HIGHER_IDENTITY, 128, is_tie_break=True),
     )
 )
 
 STREAM_SCALE = Scale(
     (
         Component("an expression", 1),
-        Component("higher priority", 46),
+        Component("higher priority", 46, base=0),
         Component("an SNI, or both sources and destinations", 1),
         Component("more exact sources (address, port, range)", 4),
         Component("more exact destinations (address, port, range)", 4),
-        Component(HIGHER_IDENTITY, 128),
+        Component(HIGHER_IDENTITY, 128, is_tie_break=True),
     )
 )
 

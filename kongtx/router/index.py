@@ -21,6 +21,8 @@ from kongtx.router.model import Entry
 
 Edit: TypeAlias = object
 
+_DOT = 0x2E
+
 
 class PathNode:
     """A node of a radix tree over the bytes of paths.
@@ -102,6 +104,20 @@ class PathNode:
             if best is None or leaf.top > best.rank:
                 best = leaf.search(facts, best)
         return best
+
+    def collect(self, facts: Facts, found: set[Entry]) -> None:
+        """Gather every entry that holds."""
+        node, position = self, 0
+        while True:
+            if node.leaf is not None:
+                node.leaf.collect(facts, found)
+            if position >= len(facts.path) or node.children is None:
+                return
+            child = node.children.get(facts.path[position])
+            if child is None or not facts.path.startswith(child.label, position):
+                return
+            position += len(child.label)
+            node = child
 
 
 def _shared_length(left: bytes, right: bytes) -> int:
@@ -204,6 +220,23 @@ class HostIndex:
             best = node.search(facts, best)
         return best
 
+    def collect(self, facts: Facts) -> list[Entry]:
+        """Gather every entry that holds, the highest first."""
+        host = facts.host
+        dots = [at for at, byte in enumerate(host) if byte == _DOT]
+        nodes = [
+            self._any,
+            self._exact.get(host),
+            self._ported.get((host, facts.port)),
+            *(self._suffixes.get(host[at:]) for at in dots),
+            *(self._prefixes.get(host[: at + 1]) for at in dots),
+        ]
+        found: set[Entry] = set()
+        for node in nodes:
+            if node is not None:
+                node.collect(facts, found)
+        return sorted(found, key=_rank, reverse=True)
+
     def _search_wildcards(self, facts: Facts, best: Entry | None) -> Entry | None:
         host = facts.host
         dot = host.find(b".")
@@ -217,6 +250,10 @@ class HostIndex:
                 best = node.search(facts, best)
             dot = host.find(b".", dot)
         return best
+
+
+def _rank(entry: Entry) -> int:
+    return entry.rank
 
 
 def _paths(keys: Keys) -> tuple[bytes, ...]:

@@ -135,6 +135,16 @@ class Leaf:
             best = rest.search(facts, best)
         return best
 
+    def collect(self, facts: Facts, found: set[Entry]) -> None:
+        """Gather every entry that holds."""
+        if self._entries is not None:
+            found.update(entry for entry in self._entries if entry.holds(facts))
+            return
+        for leaf in () if self._table is None else self._fitting(facts, self._table):
+            leaf.collect(facts, found)
+        if self._rest is not None:
+            self._rest.collect(facts, found)
+
     def _fitting(self, facts: Facts, table: dict[Hashable, Leaf]) -> Iterable[Leaf]:
         level = self._level
         if level == _HEADER:

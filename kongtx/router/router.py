@@ -160,7 +160,7 @@ class _Subsystem:
 
     def _decide(self, request: IRouteRequest, key: Hashable) -> Match | None:
         facts = Facts(request)
-        entry = None if self._text_only and not _is_text(facts.path) else self._index.search(facts)
+        entry = None if self._refuses(facts) else self._index.search(facts)
         matches: Decisions[Any] = self._matches
         if facts.beyond:
             matches.put(key, _Deeper.DEEPER)
@@ -171,6 +171,12 @@ class _Subsystem:
         match = entry.match(facts)
         matches.put(key, match if self._shared else entry)
         return match
+
+    def fitting(self, facts: Facts) -> list[Entry]:
+        return [] if self._refuses(facts) else self._index.collect(facts)
+
+    def _refuses(self, facts: Facts) -> bool:
+        return self._text_only and not _is_text(facts.path)
 
 
 def _is_text(path: bytes) -> bool:
@@ -260,6 +266,17 @@ class Router:
             _count(used, entry, streams, 1)
             indexes[streams].add(entry, entry.keys(), edit)
         return Router(self.flavor, entries, indexes[0], indexes[1], used)
+
+    def fitting(self, request: IRouteRequest) -> list[Entry]:
+        """List every entry whose conditions a request meets, the highest first."""
+        subsystem = self._http if request.scheme in HTTP_SCHEMES else self._stream
+        return subsystem.fitting(Facts(request))
+
+    def scale(self, request: IRouteRequest) -> Scale:
+        """Find the order that the entries for a request have."""
+        if request.scheme in HTTP_SCHEMES:
+            return self.flavor.http_scale
+        return self.flavor.stream_scale
 
     def entries(self) -> Iterable[Entry]:
         """Go through all entries, in no order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,10 +14,14 @@ class Component:
 
     @ivar name: the rule, in words: the higher value goes first.
     @ivar bits: how many bits the value takes; it is cut to fit.
+    @ivar base: what to take off a value to show it; L{None} for values that mean nothing alone.
+    @ivar is_tie_break: whether the rule decides between routes that are equal otherwise.
     """
 
     name: str
     bits: int
+    base: int | None = None
+    is_tie_break: bool = False
 
 
 @attrs.frozen
@@ -44,12 +48,26 @@ class Scale:
 
     def deciding(self, winner: int, loser: int) -> Component:
         """Name the first component in which two ranks differ."""
-        for component, one, other in zip(
-            self.components, self.unpack(winner), self.unpack(loser), strict=True
-        ):
+        for component, one, other in self._differences(winner, loser):
             if one != other:
                 return component
         return self.components[-1]
+
+    def describe(self, winner: int, loser: int) -> str:
+        """Say by which rule one rank goes before another."""
+        for component, one, other in self._differences(winner, loser):
+            if one != other:
+                if component.base is None:
+                    return component.name
+                return f"{component.name} ({one - component.base} over {other - component.base})"
+        return "nothing"
+
+    def without_tie_breaks(self, rank: int) -> int:
+        """Cut off a rank what only decides between equals."""
+        return rank >> sum(each.bits for each in self.components if each.is_tie_break)
+
+    def _differences(self, winner: int, loser: int) -> Iterator[tuple[Component, int, int]]:
+        return zip(self.components, self.unpack(winner), self.unpack(loser), strict=True)
 
 
 SIGNED_OFFSET = 1 << 62

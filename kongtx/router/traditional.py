@@ -33,29 +33,29 @@ _HOST, _HEADER, _PATH, _METHOD, _SNI, _SOURCE, _DESTINATION = 64, 32, 16, 8, 4, 
 
 HTTP_SCALE = Scale(
     (
-        Component("more kinds of condition", 3),
+        Component("more kinds of condition", 3, base=0),
         Component("stronger kinds of condition (host, header, path, method, SNI)", 7),
         Component("a host with a port", 1),
         Component("a wildcard host with a port", 1),
         Component("plain hosts only", 1),
         Component("a regex path", 1),
-        Component("more header names", 16),
-        Component("higher regex_priority", 63),
-        Component("longer path", 24),
-        Component(CREATION, 64),
-        Component(IDENTITY, 128),
-        Component(POSITION, 16),
+        Component("more header names", 16, base=0),
+        Component("higher regex_priority", 63, base=SIGNED_OFFSET),
+        Component("longer path", 24, base=0),
+        Component(CREATION, 64, is_tie_break=True),
+        Component(IDENTITY, 128, is_tie_break=True),
+        Component(POSITION, 16, is_tie_break=True),
     )
 )
 
 STREAM_SCALE = Scale(
     (
-        Component("more kinds of condition", 3),
+        Component("more kinds of condition", 3, base=0),
         Component("stronger kinds of condition (SNI, source, destination)", 7),
         Component("a source with both address and port", 1),
         Component("a destination with both address and port", 1),
-        Component(CREATION, 64),
-        Component(IDENTITY, 128),
+        Component(CREATION, 64, is_tie_break=True),
+        Component(IDENTITY, 128, is_tie_break=True),
     )
 )
 

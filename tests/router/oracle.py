@@ -16,15 +16,20 @@ _STREAM = {"tcp", "tls", "udp", "tls_passthrough"}
 
 def decide(flavor: str, routes: list[dict[str, Any]], request: Any) -> str | None:
     """The id of the route that a request gets."""
-    http = request.scheme in {b"http", b"https"}
-    wanted = [route for route in routes if (route["protocols"][0] not in _STREAM) == http]
-    split = _traditional_parts if flavor == "traditional" else _compatible_parts
-    parts = [part for route in wanted for part in split(route)]
-    fitting = [part for part in parts if _fits(flavor, part, request)]
+    fitting = fits(flavor, routes, request)
     if not fitting:
         return None
     order = _traditional_order if flavor == "traditional" else _compatible_order
     return min(fitting, key=order)["id"]
+
+
+def fits(flavor: str, routes: list[dict[str, Any]], request: Any) -> list[dict[str, Any]]:
+    """The parts of routes that a request meets the conditions of."""
+    http = request.scheme in {b"http", b"https"}
+    wanted = [route for route in routes if (route["protocols"][0] not in _STREAM) == http]
+    split = _traditional_parts if flavor == "traditional" else _compatible_parts
+    parts = [part for route in wanted for part in split(route)]
+    return [part for part in parts if _fits(flavor, part, request)]
 
 
 # What makes a route fit.

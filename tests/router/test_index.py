@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.router.oracle import decide
+from tests.router.oracle import decide, fits
 from tests.router.strategies import http_requests, http_routes, stream_requests, stream_routes
 from tests.router.support import FLAVORS, router_of
 
@@ -28,6 +28,9 @@ def _check_http(flavor, data):
         expected = decide(flavor, routes, request)
         assert _chosen(router, request) == expected
         assert _chosen(router, request) == expected  # as remembered
+        fitting = [entry.route["id"] for entry in router.fitting(request)]
+        assert set(fitting) == {route["id"] for route in fits(flavor, routes, request)}
+        assert fitting[:1] == ([] if expected is None else [expected])
 
 
 def _check_stream(flavor, data):
