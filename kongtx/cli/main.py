@@ -13,6 +13,7 @@ from kongtx.cli.options import Group
 VERBS = (
     "check",
     "completion",
+    "config",
     "drain",
     "health",
     "hybrid",

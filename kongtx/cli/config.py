@@ -1,0 +1,88 @@
+"""C{kongtx config}. Kong: kong/cmd/config.lua."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kongtx.cli.errors import CommandError
+from kongtx.cli.nodes import effective_configuration
+from kongtx.cli.options import Group, conf_option, pass_output, prefix_option
+from kongtx.cli.output import Output
+from kongtx.conf import Configuration, bundled
+
+if TYPE_CHECKING:
+    from kongtx.schema import SchemaRegistry
+
+
+@click.group("config", cls=Group)
+def command() -> None:
+    """Work with declarative configuration files."""
+
+
+@command.command("init")
+@click.argument("file", type=click.Path(), default="kong.yml")
+def init(file: str) -> None:
+    """Write an example to FILE, or to kong.yml in the current directory."""
+    path = os.path.abspath(file)
+    text = files("kongtx.cli").joinpath("example.yml").read_text(encoding="utf-8")
+    try:
+        with open(path, "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise CommandError(f"{path} already exists.\nWill not overwrite it.") from None
+
+
+@command.command("parse")
+@click.argument("file", type=click.Path(), required=False)
+@conf_option
+@prefix_option
+@pass_output
+def parse(output: Output, file: str | None, conf: str | None, prefix: str | None) -> None:
+    """Check FILE (.json, .yml or .yaml) without loading it."""
+    if file is None:
+        raise CommandError("expected a declarative configuration file; see `kongtx config --help`")
+    configuration = effective_configuration(output, conf, prefix)
+    with open(file, "rb") as stream:
+        text = stream.read()
+    # The schemas take a while to import, and other commands do without them.
+    from kongtx.db.declarative import DeclarativeError, DeclarativeFormat  # noqa: PLC0415
+    from kongtx.lib import ids  # noqa: PLC0415
+    from kongtx.schema import Context  # noqa: PLC0415
+
+    context = Context(now=time.time(), new_id=ids.uuid4, new_secret=ids.new_secret)
+    try:
+        DeclarativeFormat(_registry(configuration)).parse_text(
+            text, context, filename=os.path.abspath(file), default_workspace=False
+        )
+    except DeclarativeError as error:
+        raise CommandError(f"Failed parsing:\n{error.tree()}") from error
+    output.info("parse successful")
+
+
+def _registry(configuration: Configuration) -> SchemaRegistry:
+    """The schemas of all entities and plugins that a node of this configuration knows."""
+    from kongtx.entities import EntityOptions  # noqa: PLC0415
+    from kongtx.plugins import discovery, schemas  # noqa: PLC0415
+    from kongtx.router.expressions import validate_expression  # noqa: PLC0415
+
+    def check_expression(route: Mapping[str, Any]) -> str | None:
+        text = route.get("expression")
+        return validate_expression(text, route["protocols"]) if text else None
+
+    options = EntityOptions(
+        router_flavor=configuration.router_flavor,
+        vaults=tuple(sorted(configuration.loaded_vaults)),
+        check_expression=check_expression,
+    )
+    wanted = configuration.loaded_plugins
+    ours = [name for name in schemas.BUNDLED if name in wanted]
+    registry = schemas.full_registry(options, ours, dbless=configuration.database == "off")
+    for plugin in discovery.load(sorted(wanted - {*ours, *bundled.PLUGINS})).values():
+        registry.register_plugin(plugin.name, plugin.subschema, plugin.entities)
+    return registry
