@@ -124,6 +124,7 @@ class ServerChannel:
         "_looping",
         "_minor",
         "_reading",
+        "_registered",
         "_remaining",
         "_settings",
         "_timer",
@@ -194,6 +195,7 @@ class ServerChannel:
         self._timer.set(settings.seconds() + settings.limits.header_timeout)
         settings.channels.add(self)
         transport.registerProducer(self, True)
+        self._registered = True
 
     def dataReceived(self, data: bytes) -> None:
         if self._tunnel is not None:
@@ -219,7 +221,7 @@ class ServerChannel:
     def readConnectionLost(self) -> None:
         # A client that has closed its side is not waited for (nginx: the same).
         self._closing = True
-        self.transport.unregisterProducer()
+        self._unregister()
         if self.exchange is not None and self._tunnel is None:
             self.transport.abortConnection()
         else:
@@ -367,7 +369,7 @@ class ServerChannel:
         assert http2 is not None
         self._timer.stop()
         self._settings.forget(self)
-        self.transport.unregisterProducer()
+        self._unregister()
         http2(self, data)
 
     def _refuse(self, status: int, head: bytes) -> None:
@@ -554,7 +556,7 @@ class ServerChannel:
         self.exchange = None
         self._closing = True
         self._timer.stop()
-        self.transport.unregisterProducer()
+        self._unregister()
         self.transport.abortConnection()
 
     def tunnel(
@@ -586,7 +588,7 @@ class ServerChannel:
         self._remaining = 0
         self._chunked = None
         self._buffer = b""
-        self.transport.unregisterProducer()
+        self._unregister()
         half_close = getattr(self.transport, "loseWriteConnection", None)
         if linger and half_close is not None and not self.is_tls:
             self._read(True)
@@ -603,6 +605,11 @@ class ServerChannel:
                 self._close(False)
         elif self.head_sent == 0:
             self.keep_alive = False
+
+    def _unregister(self) -> None:
+        if self._registered:
+            self._registered = False
+            self.transport.unregisterProducer()
 
     def _rearm(self) -> None:
         seconds, limits = self._settings.seconds, self._settings.limits

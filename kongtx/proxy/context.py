@@ -1,13 +1,9 @@
-"""The request that every phase works on. Hot path: made once a request, slots set when needed.
-
-Attributes that most requests never touch have no value until somebody reads them; then they get
-the default of L{_DEFAULTS}.
-"""
+"""The request that every phase works on. Hot path: one object a request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -19,6 +15,7 @@ from kongtx.proxy.errors import BodyLost, BodyTooLarge
 from kongtx.proxy.interfaces import IRequestContext, ITry, ShortCircuit
 
 if TYPE_CHECKING:
+    from kongtx.balancer.hashing import HashCookie
     from kongtx.proxy.gateway import Gateway
     from kongtx.router.interfaces import IMatch
 
@@ -49,46 +46,15 @@ class Try:
     code: int = 0
 
 
-_DEFAULTS: Final[dict[str, Callable[[], Any]]] = {
-    "_body_waiter": lambda: None,
-    "_failed_tries": list,
-    "authenticated_groups": lambda: None,
-    "chunk": bytes,
-    "chunk_is_last": bool,
-    "consumer": lambda: None,
-    "consumer_id": str,
-    "credential": lambda: None,
-    "headers_sent": bool,
-    "path": bytes,
-    "pdk": lambda: None,
-    "phase": str,
-    "plugin_data": dict,
-    "proxy_latency_ms": lambda: -1,
-    "query": bytes,
-    "raw_path": bytes,
-    "receive_ms": lambda: -1,
-    "response_source": lambda: "error",
-    "route": lambda: None,
-    "service": lambda: None,
-    "shared": dict,
-    "status": int,
-    "total_ms": int,
-    "trusted": bool,
-    "upstream_headers": tuple,
-    "upstream_latency_ms": lambda: -1,
-    "upstream_path": bytes,
-    "upstream_response_body": lambda: None,
-    "upstream_scheme": bytes,
-    "upstream_status": int,
-}
-
-
 @implementer(IRequestContext)
 class RequestContext:
     """Data of one request, and what plugins may do to it (L{IRequestContext})."""
 
+    # What every request sets has a slot. The rest are class attributes with a default, and live in
+    # the instance's dictionary, which is made when the first of them is set. (A __getattr__ for
+    # defaults would cost every access to the slots, too.)
     __slots__ = (
-        *sorted(_DEFAULTS),
+        "__dict__",
         "_body",
         "_fields",
         "_names",
@@ -100,70 +66,85 @@ class RequestContext:
         "connection",
         "gateway",
         "headers",
+        "headers_sent",
         "host",
         "host_port",
         "match",
         "method",
         "minor",
+        "path",
+        "proxy_latency_ms",
+        "query",
         "raw_method",
+        "raw_path",
         "request_id",
         "response_headers",
+        "response_source",
         "retries",
+        "route",
+        "service",
         "started",
+        "status",
         "target",
         "timeouts_ms",
+        "trusted",
         "upstream_body",
         "upstream_host",
+        "upstream_latency_ms",
+        "upstream_path",
+        "upstream_scheme",
+        "upstream_status",
         "upstream_target",
         "upstream_tls",
     )
 
-    # Never set, or only when needed: their types, for those who read them.
     answer: Answer | None
-    authenticated_groups: Sequence[str] | None
     body_complete: bool
     buffered: bool
-    chunk: bytes
-    chunk_is_last: bool
     client_ip: str
     client_port: int
-    consumer: Mapping[str, Any] | None
-    consumer_id: str
-    credential: Mapping[str, Any] | None
     headers_sent: bool
     match: IMatch | None
     path: bytes
-    pdk: Any
-    phase: str
-    plugin_data: dict[Any, Any]
     proxy_latency_ms: int
     query: bytes
     raw_path: bytes
-    receive_ms: int
     response_headers: list[Header]
     response_source: str
     retries: int | None
     route: Mapping[str, Any] | None
     service: Mapping[str, Any] | None
-    shared: dict[Any, Any]
     started: float
     status: int
     timeouts_ms: tuple[int, int, int] | None
-    total_ms: int
     trusted: bool
     upstream_body: bytes | None
-    upstream_headers: Sequence[Header]
     upstream_host: bytes
     upstream_latency_ms: int
     upstream_path: bytes
-    upstream_response_body: bytes | None
     upstream_scheme: bytes
     upstream_status: int
     upstream_target: tuple[str, int] | None
     upstream_tls: Mapping[str, Any] | None
     _body: BodyStore | None
-    _body_waiter: Deferred[bytes] | None
-    _failed_tries: list[Try]
+
+    authenticated_groups: Sequence[str] | None = None
+    chunk = b""
+    chunk_is_last = False
+    consumer: Mapping[str, Any] | None = None
+    consumer_id = ""
+    credential: Mapping[str, Any] | None = None
+    pdk: Any = None
+    hash_cookie: HashCookie | None = None
+    phase = ""
+    receive_ms = -1
+    total_ms = 0
+    upstream_headers: Sequence[Header] = ()
+    upstream_response_body: bytes | None = None
+    _body_waiter: Deferred[bytes] | None = None
+    _failed_tries: tuple[Try, ...] = ()
+    _plugin_data: dict[Any, Any] | None = None
+    _shared: dict[Any, Any] | None = None
 
     def __init__(
         self,
@@ -202,16 +183,27 @@ class RequestContext:
         self._body = self.answer = self.match = self.retries = self.timeouts_ms = None
         self.upstream_body = self.upstream_target = self.upstream_tls = None
         self.upstream_host = b""
-        self.buffered = False
+        self.buffered = self.trusted = self.headers_sent = False
         self.response_headers = []
+        self.route = self.service = None
+        self.path = self.raw_path = self.query = b""
+        self.upstream_path = self.upstream_scheme = b""
+        self.response_source = "error"
+        self.status = self.upstream_status = 0
+        self.proxy_latency_ms = self.upstream_latency_ms = -1
 
-    def __getattr__(self, name: str) -> Any:
-        make = _DEFAULTS.get(name)
-        if make is None:
-            raise AttributeError(name)
-        value = make()
-        setattr(self, name, value)
-        return value
+    # -- scratch -----------------------------------------------------------------------------
+    @property
+    def shared(self) -> dict[Any, Any]:
+        if self._shared is None:
+            self._shared = {}
+        return self._shared
+
+    @property
+    def plugin_data(self) -> dict[Any, Any]:
+        if self._plugin_data is None:
+            self._plugin_data = {}
+        return self._plugin_data
 
     # -- facts -------------------------------------------------------------------------------
     @property

@@ -307,7 +307,7 @@ class Forwarding(Answering):
         if not free:
             self._failed_peers = (*self._failed_peers, self._peer)
         else:
-            self._failed_tries.pop()
+            self._failed_tries = self._failed_tries[:-1]
         self._choose()
 
     def _resendable(self, sent: bool) -> bool:
@@ -319,8 +319,9 @@ class Forwarding(Answering):
     def _finish_try(self, state: str, code: int, why: str | None) -> None:
         now = self.gateway.time()
         peer = self._peer
-        self._failed_tries.append(
-            Try(peer.address, peer.port, self._chosen_at, self._balancer_ms, state, code)
+        self._failed_tries = (
+            *self._failed_tries,
+            Try(peer.address, peer.port, self._chosen_at, self._balancer_ms, state, code),
         )
         outcome = "timeout" if code == 504 else "tcp_failure"
         if why is not None or code:
@@ -357,6 +358,9 @@ class Forwarding(Answering):
             else:
                 channel.close()
         chain = self._chain
+        cookie = self.hash_cookie
+        if cookie is not None:
+            self.response_headers.append((b"Set-Cookie", cookie.header))
         early = self.response_headers
         if chain.header_filter or chain.log or self.buffered or early:
             self.upstream_headers = tuple(headers)
