@@ -48,8 +48,13 @@ def parse_urlencoded(text: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        _repeat(out, unquote_plus(name), unquote_plus(value) if equals else True)
+        _repeat(out, _unquote(name), _unquote(value) if equals else True)
     return out
+
+
+def _unquote(text: str) -> str:
+    """Percent-decoded text; what is no UTF-8 stays recognisable, for validation to refuse it."""
+    return unquote_plus(text, errors="surrogateescape")
 
 
 def combine_repeated(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""What the Admin API asks of the rest of the node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+
+class INodeInfo(Interface):
+    """The node, as far as the Admin API shows and steers it.
+
+    Methods return data in JSON form, ready to be shown.
+    """
+
+    node_id: str = Attribute("``str``: the node's UUID.")
+    hostname: str = Attribute("``str``: the machine's name.")
+
+    def configuration() -> dict[str, Any]:
+        """The effective configuration, secrets masked, C{log_level} being the present one."""
+
+    def plugins() -> Mapping[str, tuple[str, int]]:
+        """Version and priority of each loaded plugin, by name."""
+
+    def pids() -> dict[str, Any]:
+        """C{{"master": int, "workers": [int]}}."""
+
+    def worker() -> dict[str, int]:
+        """This worker: C{{"id": int, "count": int}}."""
+
+    def timers() -> dict[str, int]:
+        """C{{"running": int, "pending": int}}."""
+
+    def timer_statistics() -> dict[str, Any]:
+        """The C{stats} of C{/timers}."""
+
+    def connections() -> dict[str, int]:
+        """The C{server} part of C{/status}."""
+
+    def memory() -> tuple[Mapping[int, int], Mapping[str, tuple[int, int]]]:
+        """Bytes that each worker uses, by process id; and bytes used and available of each shared
+        store, by name.
+        """
+
+    def log_level() -> str:
+        """The present level, as in C{notice}."""
+
+    def set_log_level(level: str, seconds: int, cluster: bool) -> Deferred[None]:
+        """Change the level of all workers (of the whole cluster), for some time."""
+
+    def cache_get(key: str) -> Deferred[Any]:
+        """What the cache has under a key.
+
+        @raise KeyError: (through the Deferred) nothing.
+        """
+
+    def cache_delete(key: str) -> Deferred[None]:
+        """Drop a key everywhere."""
+
+    def cache_purge() -> Deferred[None]:
+        """Drop everything."""
+
+    def upstream_health(upstream_id: str) -> Mapping[str, Mapping[str, Any]] | None:
+        """What the balancer knows of an upstream's targets.
+
+        @return: by target (C{host:port}): C{host}, C{port}, C{dns}, C{nodeWeight}, C{weight} and
+            C{addresses}; L{None} if there is no balancer for it.
+        """
+
+    def balancer_health(upstream_id: str) -> Mapping[str, Any] | None:
+        """The health of an upstream as a whole; L{None} if there is no balancer for it."""
+
+    def post_health(
+        upstream: Mapping[str, Any], target: str, address: str | None, healthy: bool
+    ) -> Deferred[None]:
+        """Take a target, or one of its addresses, for healthy or not.
+
+        @param target: C{host:port}.
+        @param address: C{ip[:port]}.
+        @raise ValueError: (through the Deferred) with the reason why that cannot be.
+        """
+
+    def not_ready() -> str | None:
+        """Why this node cannot serve traffic yet; L{None} when it can."""
+
+    def drain() -> Deferred[None]:
+        """Report as not ready from now on."""
+
+    def dns_statistics() -> dict[str, Any] | None:
+        """The counters of the DNS client; L{None} if it has none to show."""
+
+    def explain(request: Mapping[str, Any]) -> dict[str, Any]:
+        """Which route a described request would take, and why not the others.
+
+        @raise ValueError: the description is not complete, or wrong.
+        """
+
+    def lint() -> list[dict[str, Any]]:
+        """What looks wrong about the routes, taken together."""
+
+    def load(text: str | Mapping[str, Any]) -> Deferred[Any]:
+        """Replace the declarative configuration; see L{IConfigLoader.load}."""
+
+
+class IConfigLoader(Interface):
+    """The declarative configuration of a node without database."""
+
+    def digest() -> Deferred[str]:
+        """The digest of the configuration in force; 32 zeros when it is empty."""
+
+    def export() -> Deferred[str]:
+        """The configuration in force, as YAML."""
+
+    def load(document: str | Mapping[str, Any], flatten: bool, unless: str | None) -> Deferred[Any]:
+        """Replace the configuration by another.
+
+        @param document: YAML or JSON text, or the parsed document.
+        @param flatten: whether errors are listed by entity.
+        @param unless: the digest for which nothing is to be done.
+        @return: a Deferred of the entities by schema name and id; of L{None} when nothing was to be
+            done.
+        @raise DeclarativeConfigError: (through the Deferred) it is not acceptable; nothing changed.
+        @raise ConfigurationTooLargeError: (through the Deferred) it does not fit.
+        @raise ConfigurationBusyError: (through the Deferred) another one is being loaded.
+        """
