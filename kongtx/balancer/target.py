@@ -46,7 +46,7 @@ class Target:
 
     @ivar label: C{name:port}, as the entity has it.
     @ivar name: the name or address, IPv6 in brackets.
-    @ivar peers: a peer for each address; empty while nothing is known, or the weight is 0.
+    @ivar peers: a peer for each address, of weight 0 if the target has that.
     @ivar kind: the record type that answered: C{A}, C{AAAA} or C{SRV}; empty if none did.
     @ivar error: why there is no address; L{None} if there is one, or it is being asked for.
     @ivar zone: see L{zone_of}.
@@ -154,7 +154,7 @@ class Target:
         self.peers = list(peers.values())
 
     def _addresses(self) -> list[tuple[str, int, bytes, float]]:
-        if self._answer is None or self.weight == 0:
+        if self._answer is None:
             return []
         records = self._answer.records
         best = min((record.priority for record in records), default=0)
@@ -167,7 +167,7 @@ class Target:
                 record.port or self.port,
                 self._host(record.name if service else ""),
                 # Weight 0 in an SRV record means rarely, not never (Kong: 1; RFC 2782).
-                (record.weight or 1) if service else self.weight / divisor,
+                (record.weight or 1) if service and self.weight else self.weight / divisor,
             )
             for record in records
         ]

@@ -103,6 +103,12 @@ def test_the_upstreams_host_header_replaces_all():
     assert {peer.host for peer in it.target.peers} == {b"fixed.test"}
 
 
+def test_a_target_of_weight_zero_gets_nothing_whatever_its_services_say():
+    it = Setup(target_of("s.test:80", 0), SERVICES)
+
+    assert {weight for _, _, weight in it.found} == {0}
+
+
 def test_two_services_at_one_address_add_up():
     it = Setup(
         target_of("s.test:80"),
@@ -168,12 +174,12 @@ def test_dead_servers_leave_the_peers_as_they_are():
     assert it.found == [("1.1.1.1", 80, 100)]
 
 
-def test_weight_zero_has_no_peers_and_can_be_raised_live():
+def test_weight_zero_can_be_raised_live():
     it = Setup(target_of("a.test:80", 0), {("a.test", A): a("a.test", "1.1.1.1")})
     before = it.found
     it.target.configure(target_of("a.test:80", 5), Policy())
 
-    assert before == []
+    assert before == [("1.1.1.1", 80, 0)]
     assert it.found == [("1.1.1.1", 80, 5)]
     assert it.servers.asked["a.test", A] == 1
 
