@@ -27,8 +27,7 @@ def encode_check(service: str) -> bytes:
 
 def is_serving(data: bytes) -> bool:
     """Whether a gRPC frame holds a HealthCheckResponse with the status SERVING."""
-    message = data[5:]
-    return len(data) > 5 and data[0] == 0 and message[:1] == b"\x08" and message[1] == _SERVING
+    return data[:1] == b"\0" and data[5:7] == bytes((0x08, _SERVING))
 
 
 def _varint(number: int) -> bytes:
@@ -72,6 +71,7 @@ class GRPCCheck(Protocol):
         self._connection = h2.connection.H2Connection(h2.config.H2Configuration())
         self._received = b""
         self._http_status = 200
+        self._seen = False
 
     def connectionMade(self) -> None:
         connection = self._connection
@@ -82,6 +82,11 @@ class GRPCCheck(Protocol):
         self._flush()
 
     def dataReceived(self, data: bytes) -> None:
+        if not self._seen and data[:4] == b"HTTP":
+            # An HTTP/1 server; read as a frame it announces megabytes, which h2 would wait for.
+            self._finish(0)
+            return
+        self._seen = True
         try:
             events = self._connection.receive_data(data)
         except h2.exceptions.ProtocolError:

@@ -19,11 +19,14 @@ from zope.interface import implementer
 
 from kongtx.dns.records import ip_version
 from kongtx.health.grpc import GRPCCheck
+from kongtx.health.interfaces import IProber
 from kongtx.health.machine import Outcome
 
 _MAX_STATUS_LINE = 8192
 
-TLSOptions = Callable[[Mapping[str, Any], str, bool], IOpenSSLClientConnectionCreator]
+TLSOptions = Callable[
+    [Mapping[str, Any], str, bool, "list[bytes]"], IOpenSSLClientConnectionCreator
+]
 
 
 @attrs.frozen(slots=True)
@@ -48,20 +51,22 @@ class Probe:
 
 
 def default_tls_options(
-    upstream: Mapping[str, Any], server_name: str, verify: bool
+    upstream: Mapping[str, Any], server_name: str, verify: bool, protocols: list[bytes]
 ) -> IOpenSSLClientConnectionCreator:
     """TLS without a client certificate; verified against the system's authorities if at all."""
     if verify:
-        return ssl.optionsForClientTLS(server_name)
-    return _Unverified(server_name)
+        return ssl.optionsForClientTLS(server_name, acceptableProtocols=protocols or None)
+    return _Unverified(server_name, protocols)
 
 
+@implementer(IProber)
 class Prober:
     """Makes checks.
 
     @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
-    @param tls_options: called with the upstream entity, the server name and whether to verify;
-        gives the TLS options, with the upstream's client certificate.
+    @param tls_options: called with the upstream entity, the server name, whether to verify, and
+        the ALPN protocols to offer (none for HTTP/1.1); gives the TLS options, with the upstream's
+        client certificate.
     """
 
     _log = Logger()
@@ -84,7 +89,10 @@ class Prober:
             name = active.get("https_sni") or probe.host.strip("[]")
             try:
                 options = self._tls_options(
-                    probe.upstream, name, bool(active.get("https_verify_certificate", True))
+                    probe.upstream,
+                    name,
+                    bool(active.get("https_verify_certificate", True)),
+                    [b"h2"] if kind == "grpcs" else [],
                 )
                 wrapped = TLSMemoryBIOFactory(options, True, factory)
             except (SSL.Error, ValueError) as error:
@@ -204,12 +212,15 @@ def _status(line: bytes) -> int:
 class _Unverified:
     """TLS that believes any certificate."""
 
-    def __init__(self, server_name: str) -> None:
+    def __init__(self, server_name: str, protocols: list[bytes]) -> None:
         self._server_name = server_name
+        self._protocols = protocols
         self._options = ssl.CertificateOptions(verify=False)
 
     def clientConnectionForTLS(self, tls_protocol: Any) -> SSL.Connection:
         connection = SSL.Connection(self._options.getContext(), None)
+        if self._protocols:
+            connection.set_alpn_protos(self._protocols)
         if not ip_version(self._server_name):
             connection.set_tlsext_host_name(self._server_name.encode("idna"))
         return connection
