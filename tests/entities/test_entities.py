@@ -512,8 +512,9 @@ ON, FALLBACK = (
         (
             {"name": "u", "hash_on_cookie": "a;b"},
             {
-                "hash_on_cookie": "contains one or more invalid characters. ASCII control characters "
-                '(0-31;127), space, tab and the characters ()<>@,;:\\"/?={}[] are not allowed.'
+                "hash_on_cookie": "contains one or more invalid characters. ASCII control "
+                'characters (0-31;127), space, tab and the characters ()<>@,;:\\"/?={}[] '
+                "are not allowed."
             },
         ),
         ({"name": "u", "host_header": "a b"}, {"host_header": "invalid hostname: a b"}),
