@@ -65,9 +65,9 @@ def _facts(schema: Schema, schemas: SchemaRegistry) -> Iterator[str]:
         yield f"Unique by {keys} together."
     if schema.ttl:
         yield "Accepts ``ttl``, the seconds after which it is gone."
-    for field in schema.shorthand_fields:
-        if field not in schema.fields:
-            yield f"Accepts ``{field}``, which stands for several fields."
+    for shorthand in schema.shorthand_fields:
+        if shorthand not in schema.fields:
+            yield f"Accepts ``{shorthand}``, which stands for several fields."
     for name, field in schema.foreign_fields.items():
         if field.get("on_delete") == "cascade":
             yield f"Deleted together with its ``{name}``."
