@@ -196,7 +196,10 @@ class MainService(Service):
         signal.signal(number, received)
 
     def end(self) -> None:
-        """Stop the process now."""
+        """Stop the process now; if the reactor is still to run, as soon as it does."""
+        self._reactor.callWhenRunning(self._stop_reactor)
+
+    def _stop_reactor(self) -> None:
         try:
             self._reactor.stop()
         except ReactorNotRunning:
