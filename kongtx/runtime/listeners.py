@@ -118,10 +118,16 @@ def _sockets(bound: Iterable[Bound]) -> set[socket.socket]:
 def _close_all(sockets: Iterable[socket.socket]) -> None:
     for each in sockets:
         if each.family == socket.AF_UNIX:
-            path = each.getsockname()
-            if path and os.path.exists(path):
-                os.unlink(path)
+            _unlink(each)
         each.close()
+
+
+def _unlink(opened: socket.socket) -> None:
+    if opened.fileno() < 0:
+        return
+    path = opened.getsockname()
+    if os.path.exists(path):
+        os.unlink(path)
 
 
 def _bind(

@@ -95,8 +95,11 @@ class Timer:
             self._unschedule()
 
     def _schedule(self) -> None:
-        wait = max(0.0, self._due_at - self._clock.seconds())
-        self._later(wait, self._begin)
+        wait = self._due_at - self._clock.seconds()
+        if wait < 0 and self.interval is not None:
+            # Another worker ran the job until now: go on in its pace.
+            wait %= self.interval
+        self._later(max(0.0, wait), self._begin)
 
     def _begin(self) -> None:
         if self.interval is None:
