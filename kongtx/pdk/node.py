@@ -69,11 +69,8 @@ class Node:
 
     def forwarded_port(self, port: int) -> int:
         """The port that clients see for a listener's port (C{port_maps})."""
-        for entry in self.configuration.port_maps or ():
-            outside, _, inside = entry.partition(":")
-            if inside == str(port):
-                return int(outside)
-        return port
+        outside: int = self.configuration.host_ports.get(port, port)
+        return outside
 
     def _load_consumer(self, field: str, value: str) -> Any:
         consumers = self.store["consumers"]

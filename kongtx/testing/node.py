@@ -25,7 +25,7 @@ LIMITS = {
     "lua_max_resp_headers": 100,
     "lua_max_uri_args": 100,
     "lua_max_post_args": 100,
-    "port_maps": [],
+    "host_ports": {},
 }
 
 

@@ -111,7 +111,7 @@ class TestRequest:
         assert request.get_forwarded_prefix() == "/route"
 
     def test_port_maps_tell_the_port_that_clients_see(self) -> None:
-        node = make_node(configuration={"port_maps": ["80:8000", "443:8443"]})
+        node = make_node(configuration={"host_ports": {8000: 80}})
         assert kong(node).request.get_forwarded_port() == 80
 
     def test_bodies(self) -> None:

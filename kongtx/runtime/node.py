@@ -1,0 +1,231 @@
+"""What a worker runs: store, cache, resolver, balancers, gateway and Admin API, put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from kongtx.balancer.balancers import Balancers
+from kongtx.cache.multilevel import MultiLevelCache, Options
+from kongtx.cache.shared import SharedMemory
+from kongtx.conf import Configuration
+from kongtx.conf.vault import EnvVault, resolve, settings_of
+from kongtx.db.interfaces import IConnector
+from kongtx.db.off import OffConnector
+from kongtx.db.sqlite.connector import SQLiteConnector
+from kongtx.db.store import ChangeEvent, Store
+from kongtx.dns.resolver import Resolver
+from kongtx.dns.settings import settings_from
+from kongtx.lib import ids
+from kongtx.pdk.node import Node as PluginNode
+from kongtx.plugins.discovery import load
+from kongtx.proxy.gateway import Gateway
+from kongtx.proxy.pool import UpstreamPool
+from kongtx.runtime.identity import node_id
+from kongtx.runtime.interfaces import INode, NodeContext
+from kongtx.runtime.invalidation import stale_keys
+from kongtx.runtime.schemas import make_registry
+from kongtx.runtime.settings import gateway_settings
+from kongtx.runtime.snapshot import SnapshotKeeper
+
+#: The channel on which workers tell each other what they wrote to the store.
+STORE_CHANNEL = "store"
+
+
+@implementer(INode)
+class GatewayNode(MultiService):
+    """All services of one worker.
+
+    @ivar keeper: the snapshots, in step with the store.
+    @ivar gateway: serves the proxy listeners.
+    """
+
+    _log = Logger()
+
+    def __init__(self, context: NodeContext) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        conf = self.conf = context.conf
+        self.context = context
+        self._token = ids.uuid4()
+        self._ports: list[IListeningPort] = []
+        reactor = context.clock
+        self.plugins = load(conf.plugins)
+        self.registry = make_registry(conf, self.plugins)
+        self.store = Store(self.registry, make_connector(conf, reactor), reactor)
+        self.memory = open_memory(conf, context.worker_id)
+        self.cache = MultiLevelCache(
+            "entities", self.memory, context.bus, reactor, _cache_options(conf), lru_size=10_000
+        )
+        self.resolver = Resolver(reactor, settings_from(conf))
+        self.resolver.setServiceParent(self)  # type: ignore[no-untyped-call]
+        self.balancers = Balancers(self.resolver, reactor)
+        self.plugin_node = self._make_plugin_node()
+        self.keeper = SnapshotKeeper(
+            self.store,
+            self.plugins,
+            self.plugin_node,
+            self.balancers,
+            conf.router_flavor,
+            self._apply,
+        )
+        self.pool = UpstreamPool(
+            reactor,
+            size=conf.upstream_keepalive_pool_size,
+            max_requests=conf.upstream_keepalive_max_requests,
+            idle_timeout=conf.upstream_keepalive_idle_timeout,
+        )
+        self.gateway = Gateway(
+            gateway_settings(conf),
+            self.keeper.current,
+            self.pool,
+            reactor,
+            log_sink=context.logs.access_log(conf.proxy_access_log),
+        )
+        self._subscriptions = [
+            self.store.subscribe(self._written_here),
+            context.bus.subscribe(STORE_CHANNEL, None, self._written_elsewhere),
+        ]
+
+    # -- life ----------------------------------------------------------------------------------
+    def startService(self) -> Deferred[None]:
+        """Start everything; the Deferred fires when connections are taken."""
+        super().startService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        await self.store.start()
+        await self.keeper.load()
+        for name, plugin in self.plugins.items():
+            start = getattr(plugin, "init_worker", None)
+            if start is not None:
+                try:
+                    start(self.plugin_node)
+                except Exception:
+                    self._log.failure("plugin {plugin}: init_worker failed", plugin=name)
+        for listener in self.context.listeners:
+            if listener.kind == "proxy":
+                factory = self.gateway.listener_factory(listener.listen)
+                self._ports += listener.adopt(self.context.clock, factory)
+
+    def drain(self) -> Deferred[None]:
+        """See L{INode.drain}."""
+        return Deferred.fromCoroutine(self._drain())
+
+    async def _drain(self) -> None:
+        await self._stop_listening()
+        await self.gateway.drain()
+
+    async def stopService(self) -> None:
+        """Stop everything, at once."""
+        await self._stop_listening()
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
+        self.balancers.stop()
+        await DeferredList([self.pool.close()], consumeErrors=True)
+        self.cache.close()
+        await self.store.stop()
+        self.memory.close()
+        stopping = super().stopService()  # type: ignore[no-untyped-call]
+        if stopping is not None:
+            await stopping
+
+    async def _stop_listening(self) -> None:
+        ports, self._ports = self._ports, []
+        stopping = [port.stopListening() for port in ports]
+        await gatherResults([each for each in stopping if isinstance(each, Deferred)])
+
+    # -- configuration changes -----------------------------------------------------------------
+    def _apply(self, snapshot: Any) -> None:
+        self.gateway.snapshot = snapshot
+
+    async def _written_here(self, events: Sequence[ChangeEvent]) -> None:
+        """Make a write known; over when this worker serves by it."""
+        for event in events:
+            for key in stale_keys(event, self.registry[event.schema]):
+                await self.cache.invalidate(key)
+        changes = [[event.schema, event.entity["id"]] for event in events if "id" in event.entity]
+        published = self.context.bus.publish(STORE_CHANNEL, "changed", [self._token, changes])
+        published.addErrback(
+            lambda failure: self._log.failure(
+                "the other workers could not be told of a change", failure=failure
+            )
+        )
+        await self.keeper.changed((schema, key) for schema, key in changes)
+
+    def _written_elsewhere(self, data: Any, _channel: str, event: str, _worker: int) -> None:
+        token, changes = data
+        if token == self._token:
+            return
+        if event == "replaced":
+            self.keeper.reload()
+        else:
+            self.keeper.changed((schema, key) for schema, key in changes)
+
+    def _has_upstream(self, name: str) -> bool:
+        return self.keeper.has_upstream(name)
+
+    # -- parts ---------------------------------------------------------------------------------
+    def _make_plugin_node(self) -> PluginNode:
+        conf, context = self.conf, self.context
+        vaults = {"env": EnvVault(os.environ)}
+        options: Mapping[str, Mapping[str, str]] = {
+            "env": settings_of("env", conf.vault_properties)
+        }
+        return PluginNode(
+            node_id=node_id(conf),
+            worker_id=context.worker_id,
+            configuration=conf,
+            cache=self.cache,
+            store=self.store,
+            memory=self.memory,
+            bus=context.bus,
+            clock=context.clock,
+            reactor=context.clock,
+            is_trusted=lambda address: address in self.gateway.trusted_peers,
+            has_upstream=self._has_upstream,
+            resolve_vault=lambda reference: resolve(reference, vaults, options),
+            statistics=dict,
+        )
+
+
+def build_node(context: NodeContext) -> GatewayNode:
+    """The node of a worker; what the runtime calls."""
+    return GatewayNode(context)
+
+
+def make_connector(conf: Configuration, reactor: Any) -> IConnector:
+    """The database that the configuration names."""
+    if conf.database == "off":
+        return OffConnector(
+            conf.prefixed(conf.lmdb_environment_path), reactor, conf.lmdb_map_size_bytes
+        )
+    return SQLiteConnector(conf.prefixed(conf.sqlite_path), reactor)
+
+
+def open_memory(conf: Configuration, worker_id: int) -> SharedMemory:
+    """The memory that the workers of this node share, for as long as their master lives."""
+    master = os.getpid() if conf.worker_count == 0 else os.getppid()
+    path = conf.prefixed(f"shared-{master}.mdb")
+    if worker_id == 0:
+        for other in glob(conf.prefixed("shared-*.mdb*")):
+            if not other.startswith(path):
+                Path(other).unlink(missing_ok=True)
+    return SharedMemory(path, conf.mem_cache_size_bytes)
+
+
+def _cache_options(conf: Configuration) -> Options:
+    neg_ttl = conf.db_cache_neg_ttl
+    return Options(
+        ttl=conf.db_cache_ttl,
+        neg_ttl=conf.db_cache_ttl if neg_ttl is None else neg_ttl,
+        resurrect_ttl=conf.db_resurrect_ttl,
+    )

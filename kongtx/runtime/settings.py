@@ -1,0 +1,46 @@
+"""From configuration properties to the settings of the parts. Pure, but for the files they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kongtx.conf import Configuration
+from kongtx.http.limits import Limits
+from kongtx.proxy.gateway import GatewaySettings
+
+
+def gateway_settings(conf: Configuration) -> GatewaySettings:
+    """What the gateway core reads of the configuration."""
+    templates = {
+        "html": conf.error_template_html,
+        "json": conf.error_template_json,
+        "xml": conf.error_template_xml,
+        "plain": conf.error_template_plain,
+    }
+    return GatewaySettings(
+        headers=conf.headers,
+        headers_upstream=conf.headers_upstream,
+        trusted_ips=conf.trusted_ips,
+        real_ip_header=conf.nginx_proxy_real_ip_header,
+        real_ip_recursive=conf.nginx_proxy_real_ip_recursive == "on",
+        error_default_type=conf.error_default_type,
+        error_templates={
+            kind: Path(path).read_text(encoding="utf-8") for kind, path in templates.items() if path
+        },
+        allow_debug_header=conf.allow_debug_header,
+        port_maps=conf.host_ports,
+        limits=_limits(conf),
+    )
+
+
+def _limits(conf: Configuration) -> Limits:
+    count, size = conf.large_client_header_buffers
+    return Limits(
+        request_line=size,
+        header_line=size,
+        header_bytes=count * size + conf.nginx_http_client_header_buffer_size_bytes,
+        body_bytes=conf.nginx_http_client_max_body_size_bytes,
+        keepalive_requests=int(conf.nginx_http_keepalive_requests),
+        header_timeout=conf.nginx_http_client_header_timeout_seconds,
+        body_timeout=conf.nginx_http_client_body_timeout_seconds,
+    )

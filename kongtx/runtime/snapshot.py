@@ -1,0 +1,219 @@
+"""The snapshot of the configuration that requests are served from, kept in step with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from kongtx.balancer.balancers import Balancers
+from kongtx.balancer.interfaces import IBalancer
+from kongtx.db.store import Store
+from kongtx.errors import KongtxError
+from kongtx.pdk.node import Node
+from kongtx.plugins.interfaces import IPlugin
+from kongtx.plugins.iterator import PluginIterator
+from kongtx.proxy.interfaces import ISnapshot
+from kongtx.router import Router, build_router
+from kongtx.router.errors import RouterError
+
+Entity = dict[str, Any]
+Rows = dict[str, dict[str, Entity]]
+#: A changed entity: its schema's name and its id.
+Changed = tuple[str, str]
+
+#: Schemas whose entities the data plane holds; all others are looked up when they are needed.
+HELD = ("services", "routes", "plugins", "upstreams", "targets")
+
+
+@implementer(ISnapshot)
+@attrs.frozen
+class Snapshot:
+    """One configuration."""
+
+    router: Router
+    plugins: PluginIterator
+    balancers: Balancers
+
+    def balancer_for(self, service: Mapping[str, Any]) -> IBalancer:
+        """See L{ISnapshot.balancer_for}."""
+        return self.balancers.for_host(service["host"], service["port"])
+
+
+class SnapshotKeeper:
+    """Builds snapshots: one at first, then one after each change.
+
+    Changes that come while one is being built are taken together into the next. What is wrong with
+    one entity is logged and leaves the others in force.
+
+    @param apply: takes each new snapshot.
+    @ivar current: the snapshot in force.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: Store,
+        plugins: Mapping[str, IPlugin],
+        node: Node,
+        balancers: Balancers,
+        flavor: str,
+        apply: Callable[[Snapshot], object],
+    ) -> None:
+        self._store = store
+        self._plugins = plugins
+        self._node = node
+        self._balancers = balancers
+        self._flavor = flavor
+        self._apply = apply
+        self._rows: Rows = {name: {} for name in HELD}
+        self._pending: set[Changed] = set()
+        self._reload = False
+        self._waiting: list[Deferred[None]] = []
+        self._working = False
+        self.current = Snapshot(
+            build_router(flavor, [], {}), PluginIterator([], plugins, node), balancers
+        )
+
+    def has_upstream(self, name: str) -> bool:
+        """Whether there is an upstream of a name."""
+        return any(row["name"] == name for row in self._rows["upstreams"].values())
+
+    def counts(self) -> dict[str, int]:
+        """How many entities of each schema are held."""
+        return {name: len(rows) for name, rows in self._rows.items()}
+
+    async def load(self) -> None:
+        """Read everything and make the first snapshot.
+
+        @raise StoreError: if the store cannot be read.
+        """
+        await self._read_all()
+        self._build({name: set(rows) for name, rows in self._rows.items()})
+
+    def changed(self, changes: Iterable[Changed]) -> Deferred[None]:
+        """Take some changes over.
+
+        @return: a Deferred that fires when the snapshot in force has them.
+        """
+        held = [change for change in changes if change[0] in HELD]
+        self._pending.update(held)
+        return self._in_force()
+
+    def reload(self) -> Deferred[None]:
+        """Read everything again.
+
+        @return: a Deferred that fires when the snapshot in force has it.
+        """
+        self._reload = True
+        return self._in_force()
+
+    def _in_force(self) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+        self._waiting.append(done)
+        if not self._working:
+            self._working = True
+            ensureDeferred(self._work())
+        return done
+
+    async def _work(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            try:
+                await self._take_over()
+            except Exception:
+                self._log.failure("a configuration change could not be taken over")
+            for done in waiting:
+                done.callback(None)
+        self._working = False
+
+    async def _take_over(self) -> None:
+        pending, self._pending = self._pending, set()
+        if self._reload:
+            self._reload = False
+            before = {name: set(rows) for name, rows in self._rows.items()}
+            await self._read_all()
+            self._build({name: before[name] | set(rows) for name, rows in self._rows.items()})
+            return
+        if not pending:
+            return
+        touched: dict[str, set[str]] = {name: set() for name in HELD}
+        for name, key in pending:
+            entity = await self._store[name].select(key)
+            if entity is None:
+                self._rows[name].pop(key, None)
+            else:
+                self._rows[name][key] = entity
+            touched[name].add(key)
+        self._build(touched)
+
+    async def _read_all(self) -> None:
+        rows: Rows = {}
+        for name in HELD:
+            rows[name] = {row["id"]: row async for row in self._store[name].each()}
+        self._rows = rows
+
+    def _build(self, touched: Mapping[str, set[str]]) -> None:
+        rows = self._rows
+        if touched["upstreams"] or touched["targets"]:
+            self._balancers.update(rows["upstreams"].values(), rows["targets"].values())
+        router = self._route(touched)
+        plugins = self.current.plugins
+        if touched["plugins"]:
+            plugins = self._iterate(plugins)
+            plugins.configure()
+        self.current = Snapshot(router, plugins, self._balancers)
+        self._apply(self.current)
+
+    def _route(self, touched: Mapping[str, set[str]]) -> Router:
+        routes, services = self._rows["routes"], self._rows["services"]
+        keys = set(touched["routes"])
+        if touched["services"]:
+            keys |= {
+                key
+                for key, route in routes.items()
+                if route["service"] and route["service"]["id"] in touched["services"]
+            }
+        router = self.current.router
+        if not keys:
+            return router
+        changed = [
+            (route, services.get(route["service"]["id"]) if route["service"] else None)
+            for key in keys
+            if (route := routes.get(key)) is not None
+        ]
+        # A route whose service has not been seen yet comes with the service.
+        whole = [(route, s) for route, s in changed if s is not None or not route["service"]]
+        removed = keys - {route["id"] for route, _ in whole}
+        try:
+            return router.updated(whole, removed)
+        except RouterError:
+            return self._route_one_by_one(router.updated((), removed), whole)
+
+    def _route_one_by_one(
+        self, router: Router, changed: Iterable[tuple[Entity, Entity | None]]
+    ) -> Router:
+        for route, service in changed:
+            try:
+                router = router.replace(route, service)
+            except RouterError as error:
+                router = router.remove(route["id"])
+                self._log.error(
+                    "route {route} is left out: {error}", route=route["id"], error=str(error)
+                )
+        return router
+
+    def _iterate(self, before: PluginIterator) -> PluginIterator:
+        rows = list(self._rows["plugins"].values())
+        try:
+            return PluginIterator(rows, self._plugins, self._node, before)
+        except KongtxError as error:
+            self._log.error(
+                "the plugins' configurations stay as they were: {error}", error=str(error)
+            )
+            return before
