@@ -3,6 +3,9 @@
 import pytest
 from hypothesis import settings
 
+#: Also an entry point; named here for checkouts that were installed before it was one.
+pytest_plugins = ["kongtx.testing.fixtures"]
+
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 

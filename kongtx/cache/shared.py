@@ -17,6 +17,7 @@ import lmdb
 
 from kongtx.cache.counters import COUNTERS_SIZE, Counters
 from kongtx.cache.errors import ValueTooLarge
+from kongtx.lib.environments import close_environment, open_environment
 
 _ENTRY = struct.Struct("<BQd")  # stale flag, sequence, expiry
 _LOCK = struct.Struct("<QQB")  # process id, its start time, spoiled flag
@@ -58,8 +59,6 @@ def process_start(pid: int) -> int:
 class SharedMemory:
     """Bounded memory for entries, oldest out first, and the locks of their loaders.
 
-    One object a process and file: LMDB forbids opening a file twice in a process.
-
     @param path: the file; its folder must exist.
     @param capacity: bytes that entries may take; oldest entries make room for new ones.
     @ivar counters: the L{Counters} of the node.
@@ -68,8 +67,8 @@ class SharedMemory:
     def __init__(self, path: str | os.PathLike[str], capacity: int) -> None:
         self.capacity = capacity
         # Writing copies pages, so the map is larger than what entries may fill.
-        self._env = lmdb.open(
-            os.fspath(path),
+        self._env = open_environment(
+            path,
             map_size=capacity * 2 + COUNTERS_SIZE,
             subdir=False,
             max_dbs=5,
@@ -89,7 +88,7 @@ class SharedMemory:
 
     def close(self) -> None:
         """Unmap the file; others keep using it."""
-        self._env.close()
+        close_environment(self._env)
 
     # Entries
 

@@ -25,6 +25,7 @@ from kongtx.db.interfaces import IConnector, ISnapshotLoader
 from kongtx.db.paging import Page, Query, Tags, decode_offset, encode_offset
 from kongtx.db.tables import Catalogue, Entity, Table, index_text, key_text
 from kongtx.db.writes import Change, Delete, Insert, Update, Write
+from kongtx.lib.environments import close_environment, open_environment
 
 EMPTY_DIGEST = "0" * 32
 
@@ -76,7 +77,7 @@ class OffConnector:
     def stop(self) -> Deferred[None]:
         """Close the files."""
         if self._environment is not None:
-            self._environment.close()
+            close_environment(self._environment)
             self._environment = None
         return execute(lambda: None)
 
@@ -145,7 +146,7 @@ class OffConnector:
         if self._environment is None:
             try:
                 os.makedirs(self.path, mode=0o700, exist_ok=True)
-                self._environment = lmdb.open(
+                self._environment = open_environment(
                     self.path, map_size=self._map_size, mode=0o600, readahead=False, max_readers=512
                 )
             except (OSError, lmdb.Error) as error:

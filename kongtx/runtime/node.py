@@ -30,6 +30,7 @@ from kongtx.pdk.node import Node as PluginNode
 from kongtx.plugins.discovery import load
 from kongtx.proxy.gateway import Gateway
 from kongtx.proxy.pool import UpstreamPool
+from kongtx.runtime.declarative import DeclarativeLoader
 from kongtx.runtime.identity import node_id
 from kongtx.runtime.interfaces import INode, NodeContext
 from kongtx.runtime.invalidation import stale_keys
@@ -64,6 +65,9 @@ class GatewayNode(MultiService):
         self.memory = open_memory(conf, context.worker_id)
         self.cache = MultiLevelCache(
             "entities", self.memory, context.bus, reactor, _cache_options(conf), lru_size=10_000
+        )
+        self.declarative = (
+            DeclarativeLoader(self.store, conf, self._replaced) if conf.database == "off" else None
         )
         self.resolver = Resolver(reactor, settings_from(conf))
         self.resolver.setServiceParent(self)  # type: ignore[no-untyped-call]
@@ -103,6 +107,8 @@ class GatewayNode(MultiService):
 
     async def _start(self) -> None:
         await self.store.start()
+        if self.declarative is not None:
+            await self.declarative.load_configured()
         await self.keeper.load()
         for name, plugin in self.plugins.items():
             start = getattr(plugin, "init_worker", None)
@@ -153,12 +159,7 @@ class GatewayNode(MultiService):
             for key in stale_keys(event, self.registry[event.schema]):
                 await self.cache.invalidate(key)
         changes = [[event.schema, event.entity["id"]] for event in events if "id" in event.entity]
-        published = self.context.bus.publish(STORE_CHANNEL, "changed", [self._token, changes])
-        published.addErrback(
-            lambda failure: self._log.failure(
-                "the other workers could not be told of a change", failure=failure
-            )
-        )
+        self._publish("changed", changes)
         await self.keeper.changed((schema, key) for schema, key in changes)
 
     def _written_elsewhere(self, data: Any, _channel: str, event: str, _worker: int) -> None:
@@ -169,6 +170,19 @@ class GatewayNode(MultiService):
             self.keeper.reload()
         else:
             self.keeper.changed((schema, key) for schema, key in changes)
+
+    def _replaced(self) -> Deferred[None]:
+        """Take over a declarative configuration that was loaded here."""
+        self._publish("replaced", [])
+        return self.cache.purge().addCallback(lambda _: self.keeper.reload())
+
+    def _publish(self, event: str, changes: Sequence[Sequence[str]]) -> None:
+        published = self.context.bus.publish(STORE_CHANNEL, event, [self._token, changes])
+        published.addErrback(
+            lambda failure: self._log.failure(
+                "the other workers could not be told of a change", failure=failure
+            )
+        )
 
     def _has_upstream(self, name: str) -> bool:
         return self.keeper.has_upstream(name)

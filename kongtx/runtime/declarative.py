@@ -1,0 +1,130 @@
+"""The declarative configuration of a node without database: read at start, replaced as a whole."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from kongtx.conf import Configuration
+from kongtx.db.declarative import (
+    Configuration as Declared,
+)
+from kongtx.db.declarative import (
+    DeclarativeError,
+    DeclarativeFormat,
+    content_hash,
+    export_yaml,
+    exported_entities,
+    transformed,
+)
+from kongtx.db.interfaces import ISnapshotLoader
+from kongtx.db.store import Store
+from kongtx.errors import KongtxError
+
+Entity = dict[str, Any]
+
+
+class DeclarativeFileError(KongtxError):
+    """The file or text that the configuration names is not acceptable; says where and why."""
+
+
+class DeclarativeLoader:
+    """Loads declarative configurations into a connector that keeps nothing else.
+
+    @param loaded: called when another configuration is in force; what it returns is waited for.
+    """
+
+    def __init__(
+        self, store: Store, conf: Configuration, loaded: Callable[[], Deferred[None]]
+    ) -> None:
+        self._store = store
+        self._conf = conf
+        self._loaded = loaded
+        self._connector = ISnapshotLoader(store.connector)
+        self._format = DeclarativeFormat(store.registry)
+
+    async def load_configured(self) -> None:
+        """Load what C{declarative_config} or C{declarative_config_string} names, if either does.
+
+        The first worker that comes loads it for the node; the others find it done.
+
+        @raise DeclarativeFileError: if it is not acceptable.
+        """
+        path, text = self._conf.declarative_config, self._conf.declarative_config_string
+        if path:
+            name: str | None = path
+            try:
+                content: bytes = Path(path).read_bytes()
+            except OSError as error:
+                raise DeclarativeFileError(
+                    f"declarative_config: cannot read {path}: {error.strerror}"
+                ) from error
+            what = f"declarative config file {path}"
+        elif text:
+            name, content, what = None, text.encode(), "declarative string"
+        else:
+            return
+        lock = os.open(self._conf.prefixed("declarative.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            # Workers start side by side and wait here for each other; nothing else runs yet.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if await self._connector.digest() == content_hash(content):
+                return
+            try:
+                declared = self._format.parse_text(content, self._store.context(), filename=name)
+            except DeclarativeError as error:
+                raise DeclarativeFileError(f"error parsing {what}:\n{error.tree()}") from error
+            await self._connector.load(self._stored(declared), declared.hash)
+        finally:
+            os.close(lock)
+
+    def digest(self) -> Deferred[str]:
+        """The digest of the configuration in force; 32 zeros when it is empty."""
+        return self._connector.digest()
+
+    async def export(self) -> str:
+        """The configuration in force, as YAML."""
+        entities: dict[str, list[Entity]] = {}
+        for name in exported_entities(self._store.registry):
+            entities[name] = [row async for row in self._store[name].each()]
+        parts: list[str] = []
+        export_yaml(entities, self._store.registry, parts.append)
+        return "".join(parts)
+
+    async def load(
+        self, document: str | Mapping[str, Any], unless: str | None = None
+    ) -> dict[str, dict[str, Entity]] | None:
+        """Replace the configuration by another.
+
+        @param document: YAML or JSON text, or the parsed document.
+        @param unless: the digest for which nothing is to be done.
+        @return: the entities by schema name and id, workspaces left out; L{None} when nothing was
+            to be done.
+        @raise DeclarativeError: it is not acceptable; nothing changed.
+        @raise kongtx.db.errors.ConfigurationTooLargeError: it does not fit; nothing changed.
+        """
+        if unless is not None and isinstance(document, str) and content_hash(document) == unless:
+            return None
+        parse = self._format.parse_text if isinstance(document, str) else self._format.parse
+        # Parsing takes seconds for large ones; requests go on meanwhile.
+        declared = await deferToThread(parse, document, self._store.context())  # type: ignore[arg-type]
+        stored = self._stored(declared)
+        await self._connector.load(stored, declared.hash)
+        await self._loaded()
+        return {
+            name: {row["id"]: row for row in rows}
+            for name, rows in stored.items()
+            if name != "workspaces"
+        }
+
+    def _stored(self, declared: Declared) -> dict[str, list[Entity]]:
+        stored: dict[str, list[Entity]] = {}
+        for name, entity in transformed(declared, self._store.registry):
+            stored.setdefault(name, []).append(entity)
+        return stored

@@ -1,0 +1,198 @@
+"""A whole worker in this process: store, cache, router, balancers, plugins, proxy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+import treq
+from zope.interface.verify import verifyObject
+
+from kongtx.runtime.declarative import DeclarativeFileError
+from kongtx.runtime.identity import node_id
+from kongtx.runtime.interfaces import INode
+from kongtx.testing.gateway import GatewayUnderTest
+from kongtx.testing.upstream import Upstream
+
+Make = Callable[..., Awaitable[GatewayUnderTest]]
+
+
+async def get(url: str, **headers: str) -> tuple[int, Any]:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = await treq.get(url, headers=names, persistent=False)
+    return response.code, json.loads(await response.content())
+
+
+def declared(upstream: Upstream, **route: Any) -> dict[str, Any]:
+    return {
+        "services": [
+            {
+                "name": "s",
+                "url": f"{upstream.url}/base",
+                "routes": [{"name": "r", "paths": ["/r"], **route}],
+            }
+        ]
+    }
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_request_reaches_the_service_of_its_route(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(declared(upstream))
+    assert verifyObject(INode, gateway.node)
+    code, told = await get(f"{gateway.url}/r/x?y=1")
+    assert (code, told["target"]) == (200, "/base/x?y=1")
+    assert told["headers"]["x-forwarded-prefix"] == ["/r"]
+    code, error = await get(f"{gateway.url}/other")
+    assert (code, error["message"]) == (404, "no Route matched with those values")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_change_is_in_force_when_its_write_is_over(
+    gateway: GatewayUnderTest, upstream: Upstream
+) -> None:
+    store = gateway.store
+    assert (await get(f"{gateway.url}/r"))[0] == 404
+    service = await store["services"].insert({"url": upstream.url})
+    route = await store["routes"].insert({"paths": ["/r"], "service": {"id": service["id"]}})
+    assert (await get(f"{gateway.url}/r/1"))[1]["target"] == "/1"
+    await store["services"].update(service["id"], {"path": "/moved"})
+    assert (await get(f"{gateway.url}/r/2"))[1]["target"] == "/moved/2"
+    await store["services"].update(service["id"], {"enabled": False})
+    assert (await get(f"{gateway.url}/r/3"))[0] == 404
+    await store["services"].update(service["id"], {"enabled": True})
+    await store["routes"].update(route["id"], {"paths": ["/q"]})
+    assert (await get(f"{gateway.url}/q/4"))[1]["target"] == "/moved/4"
+    await store["routes"].delete(route["id"])
+    assert (await get(f"{gateway.url}/q/5"))[0] == 404
+
+
+@pytest_twisted.ensureDeferred
+async def test_plugins_and_credentials_follow_their_entities(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(
+        {
+            **declared(upstream, plugins=[{"name": "key-auth"}]),
+            "consumers": [{"username": "bob", "keyauth_credentials": [{"key": "k1"}]}],
+        }
+    )
+    url, store = f"{gateway.url}/r", gateway.store
+    assert (await get(url))[1]["message"] == "No API key found in request"
+    code, told = await get(url, apikey="k1")
+    assert (code, told["headers"]["x-consumer-username"]) == (200, ["bob"])
+    await store["consumers"].update_by("username", "bob", {"username": "robert"})
+    assert (await get(url, apikey="k1"))[1]["headers"]["x-consumer-username"] == ["robert"]
+    assert (await get(url, apikey="k2"))[0] == 401
+    await store["keyauth_credentials"].update_by("key", "k1", {"key": "k2"})
+    assert (await get(url, apikey="k1"))[0] == 401
+    assert (await get(url, apikey="k2"))[0] == 200
+    await store["consumers"].delete_by("username", "robert")
+    assert (await get(url, apikey="k2"))[0] == 401
+    (plugin,) = [row async for row in store["plugins"].each()]
+    await store["plugins"].update(plugin["id"], {"enabled": False})
+    assert (await get(url))[0] == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_targets_follow_their_upstream(make_gateway: Make, make_upstream: Any) -> None:
+    one, other = await make_upstream(), await make_upstream()
+    gateway = await make_gateway(
+        {
+            "upstreams": [{"name": "pool", "targets": [{"target": one.host_port}]}],
+            "services": [{"name": "s", "host": "pool", "routes": [{"paths": ["/"]}]}],
+        }
+    )
+    await get(f"{gateway.url}/")
+    assert (len(one.received), len(other.received)) == (1, 0)
+    pool = await gateway.store["upstreams"].select_by("name", "pool")
+    added = await gateway.store["targets"].insert(
+        {"upstream": {"id": pool["id"]}, "target": other.host_port}
+    )
+    for _ in range(4):
+        await get(f"{gateway.url}/")
+    assert (len(one.received), len(other.received)) == (3, 2)
+    await gateway.store["targets"].update(added["id"], {"weight": 0})
+    for _ in range(3):
+        await get(f"{gateway.url}/")
+    assert (len(one.received), len(other.received)) == (6, 2)
+
+
+@pytest_twisted.ensureDeferred
+async def test_rate_limits_count_over_the_node(make_gateway: Make, upstream: Upstream) -> None:
+    limit = {"name": "rate-limiting", "config": {"hour": 2, "policy": "local"}}
+    gateway = await make_gateway(declared(upstream, plugins=[limit]))
+    codes = [(await get(f"{gateway.url}/r"))[0] for _ in range(3)]
+    assert codes == [200, 200, 429]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_stored_is_there_after_a_restart(
+    make_gateway: Make, upstream: Upstream, tmp_path: Path
+) -> None:
+    prefix = str(tmp_path / "node")
+    first = await make_gateway(declared(upstream), prefix=prefix)
+    await first.stop(keep_prefix=True)
+    second = await make_gateway(prefix=prefix)
+    assert (await get(f"{second.url}/r"))[0] == 200
+    assert second.node.plugin_node.node_id == first.node.plugin_node.node_id
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_without_database_serves_its_file(
+    make_gateway: Make, upstream: Upstream, tmp_path: Path
+) -> None:
+    file, prefix = tmp_path / "kong.json", str(tmp_path / "node")
+    file.write_text(json.dumps({"_format_version": "3.0", **declared(upstream)}))
+    properties = {"database": "off", "prefix": prefix, "lmdb_map_size": "16m"}
+    first = await make_gateway(declarative_config=str(file), **properties)
+    assert (await get(f"{first.url}/r"))[0] == 200
+    replaced = await first.node.declarative.load(
+        {"_format_version": "3.0", **declared(upstream, paths=["/q"])}
+    )
+    assert sorted(replaced) == ["routes", "services"]
+    assert (await get(f"{first.url}/r"))[0] == 404
+    assert (await get(f"{first.url}/q"))[0] == 200
+    assert "paths:\n  - /q" in await first.node.declarative.export()
+    await first.stop(keep_prefix=True)
+    second = await make_gateway(**properties)
+    assert (await get(f"{second.url}/q"))[0] == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_wrong_declarative_file_is_named_with_what_is_wrong(
+    make_gateway: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "kong.yml"
+    file.write_text("_format_version: '3.0'\nservices:\n- name: s\n")
+    with pytest.raises(DeclarativeFileError) as caught:
+        await make_gateway(database="off", declarative_config=str(file), lmdb_map_size="16m")
+    assert str(caught.value).startswith(f"error parsing declarative config file {file}:\n")
+    assert "in 'host': required field missing" in str(caught.value)
+    with pytest.raises(DeclarativeFileError, match=r"cannot read .*gone\.yml: No such file"):
+        await make_gateway(database="off", declarative_config=str(tmp_path / "gone.yml"))
+
+
+class Named:
+    """A configuration with a prefix."""
+
+    def __init__(self, prefix: Path, node_id: str | None = None) -> None:
+        self.node_id = node_id
+        self._prefix = prefix
+
+    def prefixed(self, name: str) -> str:
+        return str(self._prefix / name)
+
+
+def test_a_node_keeps_its_id(tmp_path: Path) -> None:
+    conf: Any = Named(tmp_path)
+    made = node_id(conf)
+    assert node_id(conf) == made
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["node.id"]
+    given = "4b1b701d-de2b-4588-9aa2-3b97061d9f52"
+    assert node_id(Named(tmp_path, given)) == given  # type: ignore[arg-type]
