@@ -173,16 +173,17 @@ class PathCondition:
 
     @ivar prefixes: the plain prefixes, in the route's order.
     @ivar patterns: the patterns as the route has them, in its order.
+    @ivar regexes: the same, compiled.
     """
 
-    __slots__ = ("_regexes", "patterns", "prefixes")
+    __slots__ = ("patterns", "prefixes", "regexes")
 
     def __init__(
         self, prefixes: Iterable[bytes], regexes: Iterable[Regex], patterns: Iterable[str]
     ) -> None:
         self.prefixes = tuple(prefixes)
         self.patterns = tuple(patterns)
-        self._regexes = tuple(regexes)
+        self.regexes = tuple(regexes)
 
     @property
     def fields(self) -> frozenset[str]:
@@ -194,7 +195,7 @@ class PathCondition:
         path = facts.path
         if path.startswith(self.prefixes):
             return True
-        for regex in self._regexes:  # noqa: SIM110 - a generator costs more
+        for regex in self.regexes:  # noqa: SIM110 - a generator costs more
             if regex.test(path):
                 return True
         return False
@@ -205,7 +206,7 @@ class PathCondition:
         for prefix in self.prefixes:
             if path.startswith(prefix):
                 return Found(0, len(prefix), (), {})
-        for regex in self._regexes:
+        for regex in self.regexes:
             found = regex.find(path)
             if found is not None:
                 return found

@@ -166,7 +166,7 @@ def _single_value(name: str) -> Callable[[Facts], Any]:
 
 
 def _compile_operator(predicate: Predicate, trace: Trace | None) -> Callable[[Any], bool]:
-    fits = _compile_plain_operator(predicate)
+    fits = compile_value_test(predicate)
     if trace is not None and predicate.operator is Operator.MATCHES:
         fits = _tracing_regex(predicate, trace)
     elif (
@@ -216,7 +216,8 @@ def _tracing_regex(predicate: Predicate, trace: Trace) -> Callable[[Any], bool]:
     return test
 
 
-def _compile_plain_operator(predicate: Predicate) -> Callable[[Any], bool]:
+def compile_value_test(predicate: Predicate) -> Callable[[Any], bool]:
+    """Make the test of a predicate's operator on one value of its field."""
     kind, data = predicate.operator, _literal(predicate)
     if kind is Operator.MATCHES:
         return Regex(cast(bytes, data).decode()).test
