@@ -152,6 +152,9 @@ class ClientChannel:
 
     # -- IPushProducer: what goes to the peer ---------------------------------------------------
     def pauseProducing(self) -> None:
+        # Twisted's transports say it at each write above their mark.
+        if self.write_paused:
+            return
         self.write_paused = True
         reply = self._reply
         if reply is not None:

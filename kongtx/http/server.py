@@ -241,6 +241,9 @@ class ServerChannel:
 
     # -- IPushProducer: the transport's buffer of what is to be sent ------------------------------
     def pauseProducing(self) -> None:
+        # Twisted's transports say it at each write above their mark.
+        if self.write_paused:
+            return
         self.write_paused = True
         self._timer.set(self._settings.seconds() + self._settings.limits.send_timeout)
         if self.exchange is not None:

@@ -162,9 +162,11 @@ class ErrorPages:
         template = self.templates.get(content_type)
         if template is None:
             return _BODIES[content_type] % (message.encode(), request_id)
+        text = ""
         for value in (message, request_id.decode()):
-            template = template.replace("%s", value, 1)
-        return template.encode()
+            before, mark, template = template.partition("%s")
+            text += before + (value if mark else "")
+        return (text + template).encode()
 
     def page(
         self, status: int, accept: bytes | None, content_type: bytes | None, request_id: bytes
