@@ -60,6 +60,15 @@ class Draft:
         setting = self.settings.get(name)
         return setting.where if setting else ""
 
+    def is_on(self, listen: str) -> bool:
+        """Whether a C{*_listen} property names some address."""
+        entries = self.values.get(listen, ())
+        return bool(entries) and entries[0] != "off"
+
+    def has_tls(self, listen: str) -> bool:
+        """Whether a C{*_listen} property has an address with the flag C{ssl}."""
+        return self.is_on(listen) and any("ssl" in entry.split() for entry in self.values[listen])
+
     def refuse(self, name: str, tail: str) -> None:
         """Note that a property's value is wrong; the message ends with the value.
 

@@ -70,7 +70,7 @@ def write(configuration: Configuration) -> None:
     path = configuration.environment_file
     descriptor, temporary = tempfile.mkstemp(prefix=f"{NAME}.", dir=configuration.prefix)
     try:
-        with open(descriptor, "w", encoding="utf-8") as stream:
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
             stream.write(text(configuration))
         os.replace(temporary, path)
     except BaseException:
@@ -98,13 +98,13 @@ def read(
     """
     path = os.path.join(prefix, NAME)
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             entries, problems = file.parse(stream.read(), path)
     except (FileNotFoundError, NotADirectoryError):
         raise NoFileError(path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise ConfigurationError([Problem(f"could not read {path}: {reason}")]) from error
+    except OSError as error:
+        message = f"could not read {path}: {error.strerror}"
+        raise ConfigurationError([Problem(message)]) from error
     if problems:
         raise ConfigurationError(problems)
     return from_entries(

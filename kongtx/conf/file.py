@@ -39,10 +39,13 @@ def parse(text: str, path: str) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]
             continue
         name, equals, value = stripped.partition("=")
         name = name.rstrip()
+        message = ""
         if not equals or not _NAME.fullmatch(name):
-            problems.append(
-                Problem(f"not a `name = value` line: '{stripped}'", where=f"{path}:{number}")
-            )
+            message = f"not a `name = value` line: '{stripped}'"
+        elif "\0" in value:
+            message = f"the value of {name} has a NUL character"
+        if message:
+            problems.append(Problem(message, f"{path}:{number}"))
             continue
         entries.append(Entry(name, unescape(value), number))
     return tuple(entries), tuple(problems)

@@ -179,18 +179,32 @@ def _parse_flag(word: str, subsystem: Subsystem) -> tuple[str, Any] | None:
     if word in _SWITCHES:
         return (word, True) if word in FLAGS[subsystem] else None
     if match := _BACKLOG.fullmatch(word):
-        return "backlog", int(match[1])
+        return "backlog", _system_integer(int(match[1]))
     if word in ("ipv6only=on", "ipv6only=off"):
         return "ipv6only", word.endswith("on")
     if word in ("so_keepalive=on", "so_keepalive=off"):
         return "so_keepalive", KeepAlive(word.endswith("on"))
     if match := _KEEPALIVE.fullmatch(word):
         idle, interval, count = match.groups()
-        return "so_keepalive", KeepAlive(
-            True, _whole_seconds(idle), _whole_seconds(interval), int(count) if count else None
+        keep_alive = KeepAlive(
+            True, _whole_seconds(idle), _whole_seconds(interval), int(count or 0) or None
         )
+        if keep_alive == KeepAlive(True):
+            raise ValueError("so_keepalive sets nothing")
+        return "so_keepalive", keep_alive
     return None
 
 
 def _whole_seconds(text: str) -> int | None:
-    return int(duration_seconds(text)) if text else None
+    """Seconds; C{None} for none, which as in nginx leaves the system's setting."""
+    return _system_integer(int(duration_seconds(text))) or None if text else None
+
+
+def _system_integer(number: int) -> int:
+    """A number that the system takes.
+
+    @raise ValueError: when it is too large.
+    """
+    if number > 2**31 - 1:
+        raise ValueError(f"{number} is too large")
+    return number

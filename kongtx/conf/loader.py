@@ -30,6 +30,7 @@ _ENVIRONMENT_PREFIXES = (("KONG_", 1), ("KONGTX_", 2))
 _ALIASES = {
     name: property_.alias_of for name, property_ in PROPERTIES.items() if property_.alias_of
 }
+_COPIES = frozenset(name for property_ in PROPERTIES.values() for name in property_.copied_to)
 
 
 def load(
@@ -196,12 +197,19 @@ def _finish(
     return Configuration(
         **draft.values,
         dynamic=MappingProxyType(
-            {name: str(text) for name, text in texts.items() if name not in PROPERTIES}
+            {name: _dynamic(value) for name, value in texts.items() if name not in PROPERTIES}
         ),
         references=MappingProxyType(draft.references),
         path=path,
         warnings=tuple(draft.warnings),
     )
+
+
+def _dynamic(value: Any) -> str:
+    """The text of a property outside the table."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _forgive_unresolved(draft: Draft) -> None:
@@ -334,8 +342,9 @@ def _read_values(draft: Draft, texts: Mapping[str, Any]) -> None:
             draft.values[name] = value
         except BadValueError as error:
             tail = str(error)
-        # All names of a property share the setting; it is refused once.
-        if tail is not None and (setting is None or setting.name == name):
+        # All names of a property share the setting, and copies the value; it is refused once.
+        is_told = setting.name == name if setting is not None else name not in _COPIES
+        if tail is not None and is_told:
             draft.refuse(name, tail)
 
 

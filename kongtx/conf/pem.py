@@ -55,6 +55,12 @@ def is_key(value: str) -> bool:
     return _loads(value, lambda data: load_pem_private_key(data, None))
 
 
+def is_pair(certificate: str, key: str) -> bool:
+    """Whether a key belongs to the first certificate of another value; both can be loaded."""
+    loaded = x509.load_pem_x509_certificates(read(certificate))[0]
+    return loaded.public_key() == load_pem_private_key(read(key), None).public_key()
+
+
 def is_dh_parameters(value: str) -> bool:
     """Whether a normalised value holds Diffie-Hellman parameters."""
     return _loads(value, _load_dh_parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -88,11 +89,14 @@ def _switch(property_: Property, value: object) -> str:
 
 
 def _number(property_: Property, value: object) -> float:
+    number: float = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        number: float = value
+        number = value
+    elif isinstance(value, str) and value.isdecimal():
+        number = int(value)
     elif isinstance(value, str) and _NUMBER.fullmatch(value):
         number = float(value)
-    else:
+    if not math.isfinite(number):
         raise BadValueError(f" is not a number: '{value}'")
     # Whole numbers stay whole, so that they are shown as such.
     return int(number) if number == int(number) else number

@@ -152,6 +152,39 @@ def pair() -> tuple[str, str]:
         ("port_maps", "80:x", "invalid port mapping (`port_maps`): 80:x"),
         ("port_maps", "80:65536", "invalid port mapping (`port_maps`): 80:65536"),
         ("port_maps", "0:80", "invalid port mapping (`port_maps`): 0:80"),
+        (
+            "ssl_protocols",
+            "TLSv1.2,TLSv1.3",
+            "ssl_protocols must be some of TLSv1 TLSv1.1 TLSv1.2 TLSv1.3, got 'TLSv1.2,TLSv1.3'",
+        ),
+        ("lua_ssl_protocols", "SSLv3", "lua_ssl_protocols must be some of TLSv1 TLSv1.1"),
+        (
+            "nginx_stream_ssl_protocols",
+            "SSLv3",
+            "nginx_stream_ssl_protocols must be some of TLSv1 TLSv1.1 TLSv1.2 TLSv1.3",
+        ),
+        (
+            "admin_gui_url",
+            "http://a, manager.example",
+            "admin_gui_url must be a list of http(s) URLs, got 'manager.example'",
+        ),
+        ("admin_gui_url", "http://[x", "admin_gui_url must be a list of http(s) URLs"),
+        (
+            "cluster_control_plane",
+            "control.example",
+            "cluster_control_plane must be of the form host:port, got 'control.example'",
+        ),
+        ("cluster_control_plane", "a b:1", "cluster_control_plane must be of the form host:port"),
+        (
+            "proxy_listen",
+            "127.0.0.1:80 ssl, 127.000.0.1:80 ssl",
+            "proxy_listen names an address twice",
+        ),
+        (
+            "admin_listen",
+            "0.0.0.0:8000",
+            "admin_listen names 0.0.0.0:8000, which proxy_listen has",
+        ),
         ("dns_hostsfile", "/none", "dns_hostsfile: file does not exist"),
         ("resolver_hosts_file", "/none", "resolver_hosts_file: file does not exist"),
         ("ssl_cipher_suite", "strong", "Undefined cipher suite strong"),
@@ -211,6 +244,10 @@ def test_a_value_out_of_order_is_refused(name: str, value: str, message: str) ->
         ("nginx_user", ""),
         ("ssl_dhparam", "ffdhe4096"),
         ("admin_listen", "off"),
+        ("admin_listen", "0.0.0.0:8005"),
+        ("proxy_listen", "127.0.0.1:0 ssl, 127.0.0.1:0"),
+        ("cluster_control_plane", "[::1]:8005"),
+        ("cluster_control_plane", "control.example:8005"),
         ("proxy_listen", "off"),
     ],
 )
@@ -299,6 +336,19 @@ class TestCertificates:
         (problem,) = problems(**values)
         assert problem == f"{prefix}ssl_cert_key: failed loading key from ******"
 
+    def test_a_key_must_belong_to_its_certificate(
+        self, prefix: str, pair: tuple[str, str], tmp_path: Path
+    ) -> None:
+        other = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        values = self.values(prefix, ssl_cert=pair[0], ssl_cert_key=other.decode())
+        assert problems(**values) == [
+            f"{prefix}ssl_cert_key: key 1 does not belong to certificate 1"
+        ]
+
     def test_nothing_is_checked_without_tls(self, prefix: str) -> None:
         values = self.values(prefix, ssl_cert="nonsense")
         values[f"{prefix or 'proxy_'}listen"] = "127.0.0.1:9443"
@@ -321,6 +371,20 @@ def test_the_client_certificate_is_a_pair(pair: tuple[str, str]) -> None:
     assert problem == "client_ssl_cert must be specified"
     assert problems(client_ssl="on", client_ssl_cert=certificate, client_ssl_cert_key=key) == []
     assert problems(client_ssl="off", client_ssl_cert="nonsense") == []
+
+
+def test_addresses_must_differ_by_more_than_flags() -> None:
+    assert problems(proxy_listen="off", stream_listen="127.0.0.1:53 udp, 127.0.0.1:53") == []
+    assert problems(
+        proxy_listen="127.0.0.1:53 ssl", stream_listen="127.0.0.1:53", admin_gui_listen="off"
+    ) == ["stream_listen names 127.0.0.1:53, which proxy_listen has"]
+
+
+def test_custom_ciphers_must_be_known() -> None:
+    assert problems(ssl_cipher_suite="custom", ssl_ciphers="ECDHE+AESGCM:!aNULL") == []
+    assert problems(ssl_cipher_suite="custom", ssl_ciphers="STRONG") == [
+        "ssl_ciphers has no cipher that OpenSSL knows: 'STRONG'"
+    ]
 
 
 def test_trusted_certificates_must_load(tmp_path: Path) -> None:

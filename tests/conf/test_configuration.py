@@ -29,7 +29,7 @@ def test_listeners_are_parsed() -> None:
 
 
 def test_tls_is_enabled_by_some_listener() -> None:
-    configuration = from_values(admin_listen="127.0.0.1:1", status_listen="127.0.0.1:1 ssl")
+    configuration = from_values(admin_listen="127.0.0.1:1", status_listen="127.0.0.1:2 ssl")
     assert configuration.proxy_ssl_enabled
     assert configuration.status_ssl_enabled
     assert configuration.admin_gui_ssl_enabled

@@ -85,6 +85,11 @@ def test_the_environment_is_not_applied(tmp_path: Path) -> None:
     assert (again.log_level, again.workers) == ("notice", "auto")
 
 
+def test_values_that_are_no_text_come_back(tmp_path: Path) -> None:
+    password = b"caf\xe9".decode("utf-8", "surrogateescape")
+    assert kept(tmp_path, pg_password=password).pg_password == password
+
+
 def test_overrides_are_applied(tmp_path: Path) -> None:
     kept(tmp_path)
     assert read(str(tmp_path), overrides={"log_level": "debug"}).log_level == "debug"

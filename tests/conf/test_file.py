@@ -61,6 +61,12 @@ def test_a_line_that_sets_nothing_is_a_problem_with_its_place(line: str) -> None
     ]
 
 
+def test_a_nul_character_is_a_problem() -> None:
+    assert [str(problem) for problem in parse("prefix = /a\0b", "f")[1]] == [
+        "the value of prefix has a NUL character [f:1]"
+    ]
+
+
 NAMES = st.text(string.ascii_lowercase + string.digits + "_", min_size=1)
 VALUES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs"))).filter(
     # A backslash in front of a number sign, or at the end, would take part in an escape.

@@ -86,6 +86,10 @@ def test_off_in_front_listens_nowhere(entries: list[str]) -> None:
         ["127.0.0.1:8000 ipv6only=on ipv6only=off"],
         ["127.0.0.1:8000 127.0.0.1:8001"],
         ["127.0.0.1:8000 so_keepalive=1x::"],
+        ["127.0.0.1:8000 so_keepalive=::"],
+        ["127.0.0.1:8000 so_keepalive=0:0:0"],
+        ["127.0.0.1:8000 so_keepalive=9999999999::"],
+        ["127.0.0.1:8000 backlog=2147483648"],
         ["ssl"],
         ["0.0.0.0:8000", "off"],
     ],
@@ -116,7 +120,7 @@ KEEP_ALIVE = st.one_of(
     st.builds(
         KeepAlive,
         st.just(True),
-        *[st.none() | st.integers(0, 10**6) for _ in range(3)],
+        *[st.none() | st.integers(1, 10**6) for _ in range(3)],
     ),
 )
 HOSTS = st.one_of(

@@ -236,11 +236,15 @@ def test_a_number_is_decimal(text: str, expected: float) -> None:
     assert (value, type(value)) == (expected, type(expected))
 
 
-@pytest.mark.parametrize("text", ["five", "5s", "0x10", "nan", "inf", "5,5", "--5"])
+@pytest.mark.parametrize("text", ["five", "5s", "0x10", "nan", "inf", "1e999", "5,5", "--5"])
 def test_what_is_no_number_is_an_error(text: str) -> None:
     assert problems(lambda: from_values(db_cache_ttl=text)) == [
         f"db_cache_ttl is not a number: '{text}' [option db_cache_ttl]"
     ]
+
+
+def test_large_numbers_are_exact() -> None:
+    assert from_values(pg_timeout="9007199254740993").pg_timeout == 9007199254740993
 
 
 def test_numbers_in_text_properties_stay_text() -> None:
@@ -287,6 +291,15 @@ def test_programs_may_give_typed_values() -> None:
     configuration = from_values(pg_port=1, pg_ssl=True, plugins=["a"], mem_cache_size=65536)
     assert (configuration.pg_port, configuration.pg_ssl) == (1, True)
     assert (configuration.plugins, configuration.mem_cache_size_bytes) == (("a",), 65536)
+
+
+def test_programs_may_set_directives() -> None:
+    configuration = from_values(nginx_http_a=True, nginx_http_b=4096, nginx_http_c=["x", "y"])
+    assert configuration.dynamic == {
+        "nginx_http_a": "on",
+        "nginx_http_b": "4096",
+        "nginx_http_c": "x, y",
+    }
 
 
 def test_all_errors_come_at_once_with_their_places(load_text: Load) -> None:
@@ -469,6 +482,14 @@ def test_the_prefix_is_where_programs_keep_their_state(
 def test_the_prefix_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert from_values(prefix="here/").prefix == str(tmp_path / "here")
+
+
+def test_other_paths_are_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.html").touch()
+    configuration = from_values(declarative_config="kong.yml", error_template_html="page.html")
+    assert configuration.declarative_config == str(tmp_path / "kong.yml")
+    assert configuration.error_template_html == str(tmp_path / "page.html")
 
 
 def test_references_are_resolved_and_remembered(load_text: Load) -> None:

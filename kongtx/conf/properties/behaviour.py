@@ -12,6 +12,7 @@ from kongtx.conf.properties.model import (
     integer,
     number,
     string,
+    tls_versions,
 )
 
 VAULTS = Section(
@@ -98,10 +99,23 @@ MISCELLANEOUS = Section(
             "lua_ssl_protocols",
             "TLSv1.2 TLSv1.3",
             "Protocol versions of outgoing TLS connections, separated by blanks.",
+            check=tls_versions,
             copied_to=("nginx_http_lua_ssl_protocols", "nginx_stream_lua_ssl_protocols"),
         ),
-        string("nginx_http_lua_ssl_protocols", None, "As ``lua_ssl_protocols``.", hidden=True),
-        string("nginx_stream_lua_ssl_protocols", None, "As ``lua_ssl_protocols``.", hidden=True),
+        string(
+            "nginx_http_lua_ssl_protocols",
+            None,
+            "As ``lua_ssl_protocols``.",
+            check=tls_versions,
+            hidden=True,
+        ),
+        string(
+            "nginx_stream_lua_ssl_protocols",
+            None,
+            "As ``lua_ssl_protocols``.",
+            check=tls_versions,
+            hidden=True,
+        ),
         string(
             "lua_package_path",
             "./?.lua;./?/init.lua;",

@@ -2,6 +2,7 @@
 
 import math
 
+from kongtx.conf.addresses import parse_address
 from kongtx.conf.properties.model import (
     Bounds,
     Mark,
@@ -13,6 +14,15 @@ from kongtx.conf.properties.model import (
     integer,
     string,
 )
+
+
+def _host_port(value: str) -> str | None:
+    try:
+        has_port = parse_address(value).port is not None
+    except ValueError:
+        has_port = False
+    return None if has_port else f" must be of the form host:port, got '{value}'"
+
 
 SECTION = Section(
     "Hybrid mode",
@@ -57,6 +67,7 @@ SECTION = Section(
             "cluster_control_plane",
             "127.0.0.1:8005",
             "``host:port`` of the control plane, on data planes.",
+            check=_host_port,
         ),
         integer(
             "cluster_max_payload",

@@ -1,8 +1,9 @@
 """Properties of the web interface and of WebAssembly filters."""
 
 import re
+from urllib.parse import urlsplit
 
-from kongtx.conf.properties.model import Mark, Section, array, boolean, string
+from kongtx.conf.properties.model import Mark, Section, array, boolean, items, string
 
 
 def _gui_path(value: str) -> str | None:
@@ -19,6 +20,14 @@ def _gui_path(value: str) -> str | None:
     return None
 
 
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.netloc)
+
+
 MANAGER = Section(
     "Manager",
     "The web interface for the Admin API.",
@@ -33,6 +42,7 @@ MANAGER = Section(
             None,
             """Addresses under which browsers reach the web interface; only these may call the
             Admin API from a page. Without a value every page may.""",
+            check=items(_is_url, lambda item: f" must be a list of http(s) URLs, got '{item}'"),
         ),
         string(
             "admin_gui_path",

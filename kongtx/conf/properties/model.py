@@ -180,6 +180,14 @@ def items(allowed: Callable[[str], bool], says: Callable[[str], str]) -> Check:
     return check
 
 
+def tls_versions(value: str) -> str | None:
+    """Refuses texts that are not versions of TLS separated by blanks."""
+    known = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+    if value.split() and set(value.split()) <= set(known):
+        return None
+    return f" must be some of {' '.join(known)}, got '{value}'"
+
+
 def words(*allowed: str) -> Check:
     """Refuses items of a list that are none of some words, in either case."""
     known = frozenset(word.lower() for word in allowed)

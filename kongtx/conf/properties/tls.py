@@ -10,6 +10,7 @@ from kongtx.conf.properties.model import (
     size,
     string,
     switch,
+    tls_versions,
 )
 
 _PEM = "a path, PEM text, or PEM text in base64"
@@ -28,7 +29,8 @@ def _hidden_copies() -> tuple[Property, ...]:
         ):
             name = f"nginx_{subsystem}_{directive}"
             about = f"Value of ``{directive}`` for {subsystem} listeners alone."
-            copies.append(string(name, None, about, hidden=True))
+            check = tls_versions if directive == "ssl_protocols" else None
+            copies.append(string(name, None, about, hidden=True, check=check))
         for directive in ("ssl", "proxy_ssl", "lua_ssl", "grpc_ssl"):
             if (subsystem, directive) != ("stream", "grpc_ssl"):
                 name = f"nginx_{subsystem}_{directive}_conf_command"
@@ -63,6 +65,7 @@ SECTION = Section(
             "ssl_protocols",
             "TLSv1.2 TLSv1.3",
             "Protocol versions, separated by blanks, when ``ssl_cipher_suite = custom``.",
+            check=tls_versions,
             copied_to=_copied("ssl_protocols"),
         ),
         switch(
