@@ -264,7 +264,7 @@ class Record:
                 if error is not None:
                     found[name] = error
             elif name not in self.unvalidated:
-                found[str(name)] = UNKNOWN
+                found[lua.tostring(name)] = UNKNOWN
         for name in plan.required:
             value = data.get(name, ABSENT)
             if value is None or (full and value is ABSENT):

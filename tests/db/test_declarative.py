@@ -580,3 +580,121 @@ def test_progress_is_told() -> None:
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(1000, 3000), (2000, 3000), (3000, 3000), (3000, 3000)]
+
+
+ALL_OR_NONE = "all or none of these fields must be set: 'password', 'consumer.id'"
+
+
+@pytest.mark.parametrize("owner", [ID, "incorrect"])
+def test_a_nested_credential_of_somebody_else_is_refused(owner: str) -> None:
+    credential = {"username": "u", "password": "p", "consumer": owner}
+    assert errors({"consumers": [{"username": "c", "basicauth_credentials": [credential]}]}) == {
+        "consumers": [
+            {
+                "basicauth_credentials": [
+                    {"@entity": [ALL_OR_NONE], "consumer": "value must be null"}
+                ]
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize("owner", [ID, "incorrect"])
+def test_a_credential_of_nobody_is_refused(owner: str) -> None:
+    credential = {"username": "u", "password": "p", "consumer": owner}
+    assert errors({"consumers": [{"username": "c"}], "basicauth_credentials": [credential]}) == {
+        "basicauth_credentials": [
+            {"@entity": [ALL_OR_NONE], "consumer": {"id": "missing primary key"}}
+        ]
+    }
+
+
+@pytest.mark.parametrize("owner", ["c", "4b1b701d-de2b-5588-9aa2-3b97061d9f52"])
+def test_a_credential_may_stand_beside_its_consumer(owner: str) -> None:
+    configuration = load(
+        {
+            "consumers": [{"username": "c", "id": "4b1b701d-de2b-5588-9aa2-3b97061d9f52"}],
+            "basicauth_credentials": [{"username": "u", "password": "p", "consumer": owner}],
+        }
+    )
+    assert only(configuration, "basicauth_credentials")["consumer"] == {
+        "id": "4b1b701d-de2b-5588-9aa2-3b97061d9f52"
+    }
+
+
+def test_a_reference_to_nothing_is_not_hidden_by_other_entities() -> None:
+    assert errors(
+        {
+            "consumers": [
+                {"username": "c", "basicauth_credentials": [{"username": "u", "password": "p"}]}
+            ],
+            "plugins": [{"name": "cors", "route": "does-not-exist"}],
+        }
+    ) == {"plugins": [{"route": {"id": "missing primary key"}}]}
+
+
+def test_a_nested_route_of_another_service_is_refused() -> None:
+    assert errors(
+        {
+            "services": [
+                {
+                    "name": "s",
+                    "host": "h",
+                    "routes": [{"name": "r", "service": {"id": ID}, "paths": ["/"]}],
+                }
+            ]
+        }
+    ) == {
+        "routes": {
+            "r": [f"invalid reference 'service: {{\"id\":\"{ID}\"}}' (no such entry in 'services')"]
+        }
+    }
+
+
+def test_aliases_make_entities_of_their_own() -> None:
+    configuration = load_text(
+        "_format_version: '3.0'\n"
+        "services:\n"
+        "- {name: a, host: h, plugins: [&cors {name: cors}]}\n"
+        "- {name: b, host: h, plugins: [*cors]}\n"
+    )
+    owners = {plugin["service"]["id"] for plugin in configuration.entities["plugins"].values()}
+    assert owners == set(configuration.entities["services"])
+
+
+def test_a_field_may_be_named_as_an_entity() -> None:
+    configuration = load({"routes": [{"name": "r", "protocols": ["tls"], "snis": ["a.com"]}]})
+    assert only(configuration, "routes")["snis"] == ["a.com"]
+
+
+def test_what_is_no_entity_in_a_list_is_named() -> None:
+    assert errors({"services": [None, 1, []], "upstreams": [{"name": "u", "targets": 5}]}) == {
+        "services": ["required field missing", "expected a record", "expected a record"],
+        "upstreams": [{"targets": "expected an array"}],
+    }
+
+
+def test_comments_are_checked_too() -> None:
+    assert errors({"_comment": 1, "services": [{"host": "h", "_ignore": {}}]}) == {
+        "_comment": "expected a string",
+        "services": [{"_ignore": "expected an array"}],
+    }
+    assert errors({"services": [{"host": "h", 5: 1, True: 2}]}) == {
+        "services": [{"5": "unknown field", "true": "unknown field"}]
+    }
+
+
+def test_errors_of_shorthands_are_reported_alone() -> None:
+    assert errors({"services": [{"url": 1, "port": "x", "plugins": [{"name": "nope"}]}]}) == {
+        "services": [
+            {
+                "url": "expected a string",
+                "plugins": [
+                    {
+                        "name": "plugin 'nope' not enabled; add it to the 'plugins' "
+                        "configuration property"
+                    }
+                ],
+            }
+        ]
+    }
