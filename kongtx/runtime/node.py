@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from kongtx.db.sqlite.connector import SQLiteConnector
 from kongtx.db.store import ChangeEvent, Store
 from kongtx.dns.resolver import Resolver
 from kongtx.dns.settings import settings_from
+from kongtx.health.checks import HealthChecks
+from kongtx.health.probes import Prober
 from kongtx.lib import ids
 from kongtx.pdk.node import Node as PluginNode
 from kongtx.plugins.discovery import load
@@ -58,6 +60,7 @@ class GatewayNode(MultiService):
         self.context = context
         self._token = ids.uuid4()
         self._ports: list[IListeningPort] = []
+        self._give_up_probes: Callable[[], None] | None = None
         reactor = context.clock
         self.plugins = load(conf.plugins)
         self.registry = make_registry(conf, self.plugins)
@@ -72,6 +75,14 @@ class GatewayNode(MultiService):
         self.resolver = Resolver(reactor, settings_from(conf))
         self.resolver.setServiceParent(self)  # type: ignore[no-untyped-call]
         self.balancers = Balancers(self.resolver, reactor)
+        self._probes = False
+        self.health = HealthChecks(
+            self.balancers,
+            reactor,
+            context.bus,
+            prober=Prober(reactor),
+            probes_here=lambda: self._probes,
+        )
         self.plugin_node = self._make_plugin_node()
         self.keeper = SnapshotKeeper(
             self.store,
@@ -110,6 +121,8 @@ class GatewayNode(MultiService):
         if self.declarative is not None:
             await self.declarative.load_configured()
         await self.keeper.load()
+        self.health.startService()
+        self._give_up_probes = self.context.leases.hold("health", self._hold_probes)
         for name, plugin in self.plugins.items():
             start = getattr(plugin, "init_worker", None)
             if start is not None:
@@ -135,6 +148,9 @@ class GatewayNode(MultiService):
         await self._stop_listening()
         for unsubscribe in self._subscriptions:
             unsubscribe()
+        if self._give_up_probes is not None:
+            self._give_up_probes()
+            self.health.stopService()
         self.balancers.stop()
         await DeferredList([self.pool.close()], consumeErrors=True)
         self.cache.close()
@@ -183,6 +199,10 @@ class GatewayNode(MultiService):
                 "the other workers could not be told of a change", failure=failure
             )
         )
+
+    def _hold_probes(self, held: bool) -> None:
+        """One worker of the node makes the active health checks."""
+        self._probes = held
 
     def _has_upstream(self, name: str) -> bool:
         return self.keeper.has_upstream(name)

@@ -196,3 +196,30 @@ def test_a_node_keeps_its_id(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["node.id"]
     given = "4b1b701d-de2b-4588-9aa2-3b97061d9f52"
     assert node_id(Named(tmp_path, given)) == given  # type: ignore[arg-type]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_target_that_refuses_connections_is_left_out_by_passive_checks(
+    make_gateway: Make, make_upstream: Any
+) -> None:
+    alive, dead = await make_upstream(), await make_upstream()
+    targets = [{"target": each.host_port} for each in (alive, dead)]
+    await dead.stop()
+    passive = {"unhealthy": {"tcp_failures": 1}}
+    gateway = await make_gateway(
+        {
+            "upstreams": [
+                {"name": "pool", "targets": targets, "healthchecks": {"passive": passive}}
+            ],
+            "services": [{"name": "s", "host": "pool", "routes": [{"paths": ["/"]}]}],
+        }
+    )
+    codes = [(await get(f"{gateway.url}/"))[0] for _ in range(6)]
+    assert codes == [200] * 6
+    pool = await gateway.store["upstreams"].select_by("name", "pool")
+    rows = [row async for row in gateway.store["targets"].each()]
+    health = gateway.node.health.upstream_health(pool["id"], rows)
+    assert {each["target"]: each["health"] for each in health} == {
+        alive.host_port: "HEALTHY",
+        targets[1]["target"]: "UNHEALTHY",
+    }
