@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,24 @@ from twisted.internet.protocol import DatagramProtocol, ServerFactory
 from twisted.internet.task import deferLater
 from twisted.names import dns
 from twisted.protocols.basic import Int16StringReceiver
+
+UNBOUND = """server:
+  interface: 127.0.0.1
+  port: {port}
+  username: ""
+  chroot: ""
+  directory: "{directory}"
+  pidfile: "{directory}/unbound.pid"
+  use-syslog: no
+  do-daemonize: no
+  num-threads: 1
+  module-config: "iterator"
+  access-control: 127.0.0.0/8 allow
+  local-zone: "test." static
+{data}
+remote-control:
+  control-enable: no
+"""
 
 Rule = Callable[[dns.Message, str], "bytes | list[bytes] | None"]
 
@@ -78,15 +97,38 @@ def reply(query: dns.Message, *payloads: object, code: int = 0, trunc: int = 0, 
 
 
 def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that nobody uses, over UDP or TCP.
+
+    Below the range from which the kernel takes ports for outgoing traffic, so that none of that
+    takes it before it is used.
+    """
+    while True:
+        port = random.randrange(10240, 32768)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+        ):
+            try:
+                udp.bind(("127.0.0.1", port))
+                tcp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Daemon:
-    """A name server program, without privileges, on an ephemeral port of 127.0.0.1."""
+    """A name server program, without privileges, on an unused port of 127.0.0.1.
 
-    def __init__(self, program: str, *arguments: str, port: int) -> None:
+    @param command: gives the program and its arguments for a port.
+    """
+
+    def __init__(self, command: Callable[[int], list[str]]) -> None:
+        self._command = command
+        self._start()
+
+    def _start(self) -> None:
+        port = free_port()
+        program, *arguments = self._command(port)
         path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
         assert path, f"{program} is not installed; see tests/apt-packages.txt"
         self.address = ("127.0.0.1", port)
@@ -94,11 +136,13 @@ class Daemon:
             [path, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    async def ready(self, probe: Callable[[], Deferred[object]]) -> None:
-        """Wait until C{probe()} succeeds."""
+    async def ready(self, probe: Callable[[tuple[str, int]], Deferred[object]]) -> None:
+        """Wait until C{probe(address)} succeeds."""
         for _ in range(200):
+            if self._process.poll() is not None:
+                self._start()  # another program was quicker to take the port
             try:
-                await probe()
+                await probe(self.address)
             except Exception:  # whatever it is, it is not up yet
                 await deferLater(reactor, 0.02)
             else:
@@ -112,40 +156,25 @@ class Daemon:
 
 def dnsmasq(directory: Path, *records: str) -> Daemon:
     """A dnsmasq that knows the records (its own option lines, such as C{host-record=…})."""
-    port = free_port()
     conf = directory / "dnsmasq.conf"
     user = "root" if os.geteuid() == 0 else ""
     lines = [
-        f"port={port}", "listen-address=127.0.0.1", "bind-interfaces", "no-resolv", "no-hosts",
+        "listen-address=127.0.0.1", "bind-interfaces", "no-resolv", "no-hosts",
         "keep-in-foreground", "local=/test/", "pid-file", *([f"user={user}"] if user else []),
         *records,
     ]  # fmt: skip
     conf.write_text("\n".join(lines) + "\n")
-    return Daemon("dnsmasq", f"--conf-file={conf}", "--keep-in-foreground", port=port)
+    options = [f"--conf-file={conf}", "--keep-in-foreground"]
+    return Daemon(lambda port: ["dnsmasq", f"--port={port}", *options])
 
 
 def unbound(directory: Path, *records: str) -> Daemon:
     """An unbound that serves the records (zone file lines) and refuses the rest."""
-    port = free_port()
-    conf = directory / "unbound.conf"
-    data = "\n".join(f"  local-data: '{record}'" for record in records)
-    conf.write_text(
-        f"""server:
-  interface: 127.0.0.1
-  port: {port}
-  username: ""
-  chroot: ""
-  directory: "{directory}"
-  pidfile: "{directory}/unbound.pid"
-  use-syslog: no
-  do-daemonize: no
-  num-threads: 1
-  module-config: "iterator"
-  access-control: 127.0.0.0/8 allow
-  local-zone: "test." static
-{data}
-remote-control:
-  control-enable: no
-"""
-    )
-    return Daemon("unbound", "-d", "-c", str(conf), port=port)
+
+    def command(port: int) -> list[str]:
+        conf = directory / "unbound.conf"
+        data = "\n".join(f"  local-data: '{record}'" for record in records)
+        conf.write_text(UNBOUND.format(port=port, directory=directory, data=data))
+        return ["unbound", "-d", "-c", str(conf)]
+
+    return Daemon(command)

@@ -17,9 +17,12 @@ BIG = [f"10.9.{n // 250}.{n % 250 + 1}" for n in range(300)]
 
 
 def _up(daemon):
-    probe = Exchanger(reactor, [daemon.address], timeout=0.2, attempts=1)
-    pytest_twisted.blockon(Deferred.fromCoroutine(daemon.ready(lambda: probe.ask("up.test", A))))
+    pytest_twisted.blockon(Deferred.fromCoroutine(daemon.ready(_probe)))
     return daemon
+
+
+def _probe(address):
+    return Exchanger(reactor, [address], timeout=0.2, attempts=1).ask("up.test", A)
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +155,8 @@ async def test_unbound_answers(bound, tmp_path, name, found):
 async def test_a_server_that_dies_leaves_the_stale_answer_in_use(tmp_path):
     daemon = dnsmasq(tmp_path, "host-record=one.test,10.0.0.1,1")
     try:
+        await daemon.ready(_probe)
         resolver = _resolver(tmp_path, daemon, order=("A",), valid_ttl=0.05)
-        probe = Exchanger(reactor, [daemon.address], timeout=0.2, attempts=1)
-        await daemon.ready(lambda: probe.ask("up.test", A))
         first = await _find(resolver, "one.test")
     finally:
         daemon.stop()

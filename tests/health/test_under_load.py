@@ -169,7 +169,9 @@ async def test_without_checks_every_third_attempt_is_in_vain_and_no_request_is_l
     await load.run(90)
 
     assert load.answers["lost", None] == 0
-    assert load.failed == {ADDRESSES[1]: 45}
+    # A third of 90 requests and of their retries.
+    assert load.failed.keys() == {ADDRESSES[1]}
+    assert load.failed[ADDRESSES[1]] == pytest.approx(45, abs=2)
 
 
 @pytest_twisted.ensureDeferred
