@@ -18,6 +18,7 @@ from kongtx.balancer.target import split_target
 from kongtx.balancer.upstream import UpstreamBalancer
 from kongtx.dns.records import strip_brackets
 from kongtx.events.interfaces import IEventBus
+from kongtx.events.link import BUS_CHANNEL
 from kongtx.health import report
 from kongtx.health.errors import HealthError
 from kongtx.health.interfaces import IHealthChecker, IProber
@@ -89,7 +90,11 @@ class HealthChecks(Service):
         }
         for event, handler in handlers.items():
             self._endings.append(self._bus.subscribe(CHANNEL, event, self._handler(handler)))
-        self._publish("hello", {})
+        # While the link to the others was down, what they said was missed.
+        self._endings.append(
+            self._bus.subscribe(BUS_CHANNEL, "reconnected", lambda *event: self._ask_others())
+        )
+        self._ask_others()
 
     def stopService(self) -> None:
         """End all checks and leave the others."""
@@ -223,6 +228,9 @@ class HealthChecks(Service):
                 reason=failure.getErrorMessage(),
             )
         )
+
+    def _ask_others(self) -> None:
+        self._publish("hello", {})
 
     def _handler(self, handle: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
         def handle_others(data: dict[str, Any], channel: str, event: str, worker: int) -> None:
