@@ -29,6 +29,7 @@ class ServerConnection(StreamConnection):
     def _build_protocol(self) -> Any:
         factory, self._factory = self._factory, None
         if self.server is not None:
+            factory = self.server.factory
             self.sessionno = self.server.sessionno
             self.server.sessionno += 1
         try:
@@ -90,10 +91,10 @@ class ClientConnection(StreamConnection):
 
     def failIfNotConnected(self, err: BaseException) -> None:
         """Give up a connection whose protocol has not been built yet."""
-        if self.connected or self.disconnected:
-            return
-        self.disconnected = 1
-        self.connector.connectionFailed(Failure(err))
+        if not self.connected and not self.disconnected:
+            self._lost(Failure(err))
+            if self._uv is not None:
+                self._uv.abort()
 
     def stopConnecting(self) -> None:
         """Give up on the application's wish."""

@@ -44,6 +44,14 @@ def _nothing() -> None:
     """Wake the loop."""
 
 
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Run what another thread wants run here."""
+    try:
+        function(*args, **kwargs)
+    except Exception:
+        _log.failure("while calling from thread")
+
+
 @frozen
 class _ChildSignal:
     """Reaps child processes; uvloop's own wake-up descriptor carries the signal to the loop."""
@@ -104,6 +112,15 @@ class KongtxReactor(AsyncioSelectorReactor):
     def wakeUp(self) -> None:
         """Let the loop turn once more; may be called from any thread."""
         self.loop.call_soon_threadsafe(_nothing)
+
+    def callFromThread(  # type: ignore[override] - the base classes do not agree either
+        self,
+        callable: Callable[..., Any],  # noqa: A002 - the interface's name
+        *args: object,
+        **kwargs: object,
+    ) -> None:
+        """See L{twisted.internet.interfaces.IReactorFromThreads.callFromThread}."""
+        self.loop.call_soon_threadsafe(_call, callable, args, kwargs)
 
     def _signalsFactory(self) -> SignalHandling:
         return _MultiSignalHandling((ReactorBase._signalsFactory(self), _ChildSignal(self.loop)))

@@ -77,6 +77,10 @@ class _TLSConnection(StreamConnection):
     def connection_made(self, uv: Any) -> None:
         """Begin the handshake."""
         self._uv = self._wire = uv
+        if self.disconnected:  # given up between connecting and here
+            uv.abort()
+            return
+        self.reactor.connections.add(self)
         tls = self._tls
         self._handshake = Driven(
             self._loop.start_tls(
@@ -91,6 +95,12 @@ class _TLSConnection(StreamConnection):
             self._secured,
             self._insecure,
         )
+
+    def _lost(self, reason: Failure) -> None:
+        if self._handshake is not None:
+            self._handshake.cancel()
+            self._handshake = None
+        super()._lost(reason)
 
     def _secured(self, uv: Any) -> None:
         self._handshake = None
@@ -195,14 +205,6 @@ class TLSClientConnection(_TLSConnection, ClientConnection):
         super().__init__(reactor, connector, addr)
         self._tls = tls
         self._handshake = None
-
-    def failIfNotConnected(self, err: BaseException) -> None:
-        """Give up, also in the middle of the handshake."""
-        super().failIfNotConnected(err)
-        if self._handshake is not None:
-            handshake, self._handshake = self._handshake, None
-            handshake.cancel()
-            self._uv.abort()
 
 
 class _TLSAccept:
@@ -321,6 +323,7 @@ def connect_tls(
     """
     name = host if server_hostname is None else server_hostname
     connector: Any = TLSConnector(host, port, factory, timeout, bind_address, reactor)
-    connector.tls = TLSSettings(context, False, name or None, timeout, shutdown_timeout)
+    # The connector's own timer ends a slow handshake; uvloop's must not be first.
+    connector.tls = TLSSettings(context, False, name or None, 2 * timeout + 1, shutdown_timeout)
     connector.connect()
     return connector

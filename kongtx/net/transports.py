@@ -138,6 +138,7 @@ class StreamConnection(SocketOptions, Consumer):
         try:
             protocol = self._build_protocol()
         except BaseException:
+            self._reason = Failure()
             _log.failure("A factory could not build a protocol; its connection is closed")
             uv.abort()
             return
