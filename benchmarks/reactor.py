@@ -71,7 +71,7 @@ def serve(name: str, kind: str, pem: str) -> None:
         options = PrivateCertificate.loadPEM(Path(pem).read_text()).options()
         port = reactor.listenSSL(0, factory, options, **where)
     else:
-        from kongtx.net.tls import listen_tls  # noqa: PLC0415
+        from kongtx.net.listeners import listen_tls  # noqa: PLC0415
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)

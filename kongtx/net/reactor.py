@@ -113,7 +113,7 @@ class KongtxReactor(AsyncioSelectorReactor):
         """Let the loop turn once more; may be called from any thread."""
         self.loop.call_soon_threadsafe(_nothing)
 
-    def callFromThread(  # type: ignore[override] - the base classes do not agree either
+    def callFromThread(  # type: ignore[override]
         self,
         callable: Callable[..., Any],  # noqa: A002 - the interface's name
         *args: object,

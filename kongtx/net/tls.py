@@ -10,23 +10,18 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from attrs import frozen
-from twisted.internet import error, interfaces
-from twisted.logger import Logger
+from twisted.internet import interfaces
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kongtx.net.connections import ClientConnection, ServerConnection
+from kongtx.net.connections import ClientConnection
 from kongtx.net.connectors import TCPClient, TCPConnector
 from kongtx.net.driving import Driven
 from kongtx.net.errors import TLSHandshakeError
-from kongtx.net.ports import TCPPort, UNIXPort
 from kongtx.net.transports import StreamConnection
-
-_log = Logger()
 
 
 @frozen
@@ -65,17 +60,31 @@ class _KeepsServerName:
         return None if self.wrapped is None else self.wrapped(sslobj, name, context)
 
 
+def _feed(ssl_protocol: Any, received: bytes) -> None:
+    """Give received bytes to uvloop's TLS as if it had read them itself."""
+    while received:
+        buffer = ssl_protocol.get_buffer(len(received))
+        size = min(len(buffer), len(received))
+        buffer[:size] = received[:size]
+        ssl_protocol.buffer_updated(size)
+        received = received[size:]
+
+
 @implementer(interfaces.ISSLTransport, interfaces.INegotiated)
-class _TLSConnection(StreamConnection):
+class TLSConnection(StreamConnection):
     """A connection whose bytes uvloop encrypts."""
 
     __slots__ = ()
 
-    _handshake: Driven | None = None
+    _handshake: Driven | None
     _tls: TLSSettings
 
     def connection_made(self, uv: Any) -> None:
         """Begin the handshake."""
+        self._shake_hands(uv)
+
+    def _shake_hands(self, uv: Any, received: bytes = b"") -> None:
+        """Begin the handshake, of which the first bytes may have been received already."""
         self._uv = self._wire = uv
         if self.disconnected:  # given up between connecting and here
             uv.abort()
@@ -95,6 +104,9 @@ class _TLSConnection(StreamConnection):
             self._secured,
             self._insecure,
         )
+        if received:
+            # Behind what start_tls has scheduled, and ahead of what is read.
+            self._loop.call_soon(_feed, uv.get_protocol(), received)
 
     def _lost(self, reason: Failure) -> None:
         if self._handshake is not None:
@@ -180,23 +192,7 @@ class _TLSConnection(StreamConnection):
         return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
 
 
-class TLSServerConnection(_TLSConnection, ServerConnection):
-    """A TLS connection that a port accepted."""
-
-    __slots__ = ("_handshake", "_tls")
-
-    def __init__(self, tls: TLSSettings, reactor: Any, factory: Any, server: Any) -> None:
-        super().__init__(reactor, factory, server)
-        self._tls = tls
-        self._handshake = None
-
-    def _lost(self, reason: Failure) -> None:
-        if not self.connected and not self.disconnected:
-            _log.info("A client's TLS handshake failed: {reason}", reason=reason.getErrorMessage())
-        super()._lost(reason)
-
-
-class TLSClientConnection(_TLSConnection, ClientConnection):
+class TLSClientConnection(TLSConnection, ClientConnection):
     """A TLS connection that a connector made."""
 
     __slots__ = ("_handshake", "_tls")
@@ -205,26 +201,6 @@ class TLSClientConnection(_TLSConnection, ClientConnection):
         super().__init__(reactor, connector, addr)
         self._tls = tls
         self._handshake = None
-
-
-class _TLSAccept:
-    """A port that accepts TLS connections."""
-
-    _type = "TLS"
-    _accepted: Any
-
-    def speak(self, tls: TLSSettings) -> None:
-        """Set how TLS is spoken, before listening."""
-        keep_server_names(tls.context)
-        self._accepted = partial(TLSServerConnection, tls)
-
-
-class TLSPort(_TLSAccept, TCPPort):
-    """A TCP port whose connections speak TLS."""
-
-
-class TLSUNIXPort(_TLSAccept, UNIXPort):
-    """A UNIX socket whose connections speak TLS."""
 
 
 class TLSClient(TCPClient):
@@ -243,60 +219,6 @@ class TLSConnector(TCPConnector):
     def _makeTransport(self) -> Any:
         make: Any = TLSClient
         return make(self.host, self.port, self.bindAddress, self, self.reactor)
-
-
-def listen_tls(
-    reactor: Any,
-    port: int,
-    factory: Any,
-    context: ssl.SSLContext,
-    *,
-    backlog: int = 50,
-    interface: str = "",
-    handshake_timeout: float = 60.0,
-    shutdown_timeout: float = 5.0,
-) -> Any:
-    """Listen on a TCP port and speak TLS with who connects.
-
-    @param reactor: a L{kongtx.net.reactor.KongtxReactor}.
-    @param port: a number, or a L{twisted.internet.tcp.Binding} (reuseport).
-    @param context: a server's context; its SNI callback is wrapped to keep the server name.
-    @param handshake_timeout: seconds; a slower client is dropped.
-    @return: an L{interfaces.IListeningPort}.
-    @raise CannotListenError: as C{listenTCP}.
-    """
-    listening: Any = TLSPort(port, factory, backlog, interface, reactor)
-    listening.speak(TLSSettings(context, True, None, handshake_timeout, shutdown_timeout))
-    listening.startListening()
-    return listening
-
-
-def adopt_tls_port(
-    reactor: Any,
-    descriptor: int,
-    family: int,
-    factory: Any,
-    context: ssl.SSLContext,
-    *,
-    handshake_timeout: float = 60.0,
-    shutdown_timeout: float = 5.0,
-) -> Any:
-    """Speak TLS on a socket that already listens, as C{adoptStreamPort} does without TLS.
-
-    @param family: C{AF_INET}, C{AF_INET6} or C{AF_UNIX}.
-    """
-    if family not in reactor._supportedAddressFamilies:
-        raise error.UnsupportedAddressFamily(family)
-    listening: Any
-    if family == UNIXPort.addressFamily:
-        adopt: Any = TLSUNIXPort._fromListeningDescriptor
-        listening = adopt(reactor, descriptor, factory)
-    else:
-        adopt = TLSPort._fromListeningDescriptor
-        listening = adopt(reactor, descriptor, family, factory)
-    listening.speak(TLSSettings(context, True, None, handshake_timeout, shutdown_timeout))
-    listening.startListening()
-    return listening
 
 
 def connect_tls(

@@ -12,7 +12,8 @@ from twisted.internet import error, interfaces
 from zope.interface.verify import verifyObject
 
 from kongtx.net.errors import TLSHandshakeError
-from kongtx.net.tls import adopt_tls_port, connect_tls, listen_tls
+from kongtx.net.listeners import adopt_listener, listen_tls
+from kongtx.net.tls import connect_tls
 from tests.net.conftest import Recorders, echo
 
 
@@ -336,7 +337,7 @@ def test_a_listening_socket_is_adopted(native_reactor, runner, server_context, c
     with socket.create_server(("127.0.0.1", 0), backlog=7) as listener:
         listener.setblocking(False)
         number = listener.getsockname()[1]
-        port = adopt_tls_port(
+        port = adopt_listener(
             native_reactor, listener.fileno(), socket.AF_INET, Recorders(), server_context
         )
     assert port.getHost().port == number
