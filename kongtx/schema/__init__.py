@@ -35,9 +35,10 @@ from kongtx.schema.fields import (
     set_of,
     string,
 )
-from kongtx.schema.record import Record, Transformation
+from kongtx.schema.record import Record
 from kongtx.schema.registry import Reference, SchemaRegistry
 from kongtx.schema.schema import ForeignLookup, Schema, Subschema
+from kongtx.schema.transformations import Transformation
 
 __all__ = [
     "ABSENT",

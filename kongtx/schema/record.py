@@ -8,13 +8,11 @@ Source: Kong: ``kong/db/schema/init.lua``, ``process_auto_fields`` and ``validat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import attrs
-
 from kongtx.schema import lua
-from kongtx.schema.checks import BoundCheck, EntityCheck, Errors, add_entity_error
+from kongtx.schema.checks import BoundCheck, EntityCheck, Errors
 from kongtx.schema.context import Context
 from kongtx.schema.errors import (
     REQUIRED,
@@ -22,29 +20,12 @@ from kongtx.schema.errors import (
     FieldError,
     ShorthandViolation,
     TransformationError,
-    quoted_list,
 )
 from kongtx.schema.field import ABSENT, INSERT, Field, Mode, copy_value
-from kongtx.schema.paths import get_path, is_nonempty
+from kongtx.schema.paths import get_path
+from kongtx.schema.transformations import Transformation, arguments_of, check_transformation
 
 Operation = Literal["insert", "update", "upsert", "select"]
-
-
-@attrs.frozen
-class Transformation:
-    """A change made to an entity as it is written or read.
-
-    Args:
-        on_write, on_read: take the values of ``inputs`` then of ``needs`` (or, when there are none,
-            the whole entity) and return the fields to change.
-        inputs: dotted names; the transformation runs only when all of them are set.
-        needs: further names that must be set as well.
-    """
-
-    on_write: Callable[..., Mapping[str, Any]] | None = None
-    on_read: Callable[..., Mapping[str, Any]] | None = None
-    inputs: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
 
 
 class Plan:
@@ -274,7 +255,7 @@ class Record:
             for check in plan.checks:
                 check(entity, full, found, mode)
         for transformation in self._transformations(data):
-            _check_transformation(transformation, data, original, stored, found)
+            check_transformation(transformation, data, original, stored, found)
         return found
 
     def validate_nested(self, value: dict[str, Any], mode: Mode) -> FieldError | None:
@@ -312,7 +293,7 @@ class Record:
                 continue
             arguments: list[Any] | None = [out]
             if transformation.inputs or transformation.needs:
-                arguments = _arguments(transformation, data, original, out if changed else None)
+                arguments = arguments_of(transformation, data, original, out if changed else None)
             if arguments is None:
                 continue
             try:
@@ -464,54 +445,4 @@ def _merge_known(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[
     for key, value in current.items():
         if out.get(key) is None or value is not None:
             out[key] = value
-    return out
-
-
-def _check_transformation(
-    transformation: Transformation,
-    data: Mapping[str, Any],
-    original: Mapping[str, Any] | None,
-    stored: Mapping[str, Any] | None,
-    errors: Errors,
-) -> None:
-    """What a transformation needs must have been sent together with what it works on."""
-    names = (*transformation.inputs, *transformation.needs)
-    if not names:
-        return
-    sent = original if original is not None else data
-    given = any(is_nonempty(get_path(sent, name)) for name in transformation.inputs)
-    changed = stored is not None and any(
-        get_path(sent, name) != get_path(stored, name) for name in transformation.needs
-    )
-    if not changed and not given:
-        return
-    source = sent if changed else data
-    for wanted, where in ((names, source), (transformation.inputs, sent)):
-        count = sum(is_nonempty(get_path(where, name)) for name in wanted)
-        if 0 < count < len(wanted):
-            add_entity_error(
-                errors, f"all or none of these fields must be set: {quoted_list(wanted)}"
-            )
-            return
-
-
-def _arguments(
-    transformation: Transformation,
-    data: Mapping[str, Any],
-    original: Mapping[str, Any] | None,
-    output: Mapping[str, Any] | None,
-) -> list[Any] | None:
-    """The values a transformation works on, or None when one of them is not set."""
-    out: list[Any] = []
-    current = output if output is not None else data
-    sent = output if output is not None else (original if original is not None else data)
-    for name in transformation.inputs:
-        if not is_nonempty(get_path(sent, name)):
-            return None
-        out.append(get_path(current, name))
-    for name in transformation.needs:
-        value = get_path(current, name)
-        if not is_nonempty(value):
-            return None
-        out.append(value)
     return out

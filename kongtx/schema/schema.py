@@ -28,7 +28,21 @@ from kongtx.schema.errors import (
     ShorthandViolation,
 )
 from kongtx.schema.field import ABSENT, INSERT, RAW, UPDATE, Field, Mode
-from kongtx.schema.record import Operation, Plan, Record, Transformation, require_records
+from kongtx.schema.record import (
+    Operation,
+    Plan,
+    Record,
+    adjust,
+    require_records,
+)
+from kongtx.schema.transformations import Transformation
+
+
+def _alike(left: Any, right: Any) -> bool:
+    """Whether values are the same but for the order of lists."""
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(item in right for item in left)
+    return bool(left == right)
 
 
 @attrs.frozen
@@ -267,17 +281,35 @@ class Schema(Record):
         fixed: Errors = {
             name: IMMUTABLE
             for name in self.plan(before).immutable
-            if name in changes and before.get(name) is not None and changes[name] != before[name]
+            if name in changes
+            and before.get(name) is not None
+            and not _alike(changes[name], before[name])
         }
         if fixed:
             raise SchemaViolation(fixed)
-        merged = self.merge(changes, before)
+        merged = self._merged(changes, before, context)
         errors = self.validate(merged, full=False, mode=UPDATE, original=data, stored=before)
         if errors:
             raise SchemaViolation(errors)
         if transform:
             merged = self.transform(merged, data)
         return self._settle(self._complete(merged))
+
+    def _merged(
+        self, changes: dict[str, Any], before: dict[str, Any], context: Context
+    ) -> dict[str, Any]:
+        """Changes over what was; of another kind, what the old kind defined is not kept."""
+        if self.subschema_name(changes) == self.subschema_name(before):
+            return self.merge(changes, before)
+        own = {name for name, field in self.fields.items() if field.get("abstract")}
+        rest = {name: value for name, value in before.items() if name not in own}
+        merged = self.merge(changes, rest)
+        for name, field in self.plan(merged).items:
+            if name in own:
+                value = adjust(field, changes.get(name, ABSENT), "insert", context)
+                if value is not ABSENT:
+                    merged[name] = value
+        return merged
 
     def _complete(self, merged: dict[str, Any]) -> dict[str, Any]:
         """Absent fields as null, required ones left null as their default, as reads show it."""

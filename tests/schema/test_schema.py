@@ -356,3 +356,149 @@ def test_a_transformation_needs_its_inputs_sent_together() -> None:
 )
 def test_text_that_no_database_could_keep_is_refused(text: str, error: str) -> None:
     assert violation(services(), {"host": text}).fields == {"host": error}
+
+
+def renamed() -> Schema:
+    def old(*paths: tuple[str, ...]) -> Any:
+        def expand(value: Any) -> dict[str, Any]:
+            out: dict[str, Any] = {}
+            for first, *rest in paths:
+                out[first] = {rest[0]: value} if rest else value
+            return out
+
+        return string(
+            func=expand,
+            deprecation={"message": "old", "replaced_with": [{"path": list(p)} for p in paths]},
+        )
+
+    def upper(value: Any) -> dict[str, Any]:
+        return {"new_e": value and value.upper()}
+
+    def lower(data: Any) -> Any:
+        return data.get("new_e") and data["new_e"].lower()
+
+    return Schema(
+        "renamed",
+        {
+            "id": string(),
+            "new_a": string(),
+            "new_b": record({"x": string()}),
+            "new_c": string(default="abc", required=True),
+            "new_d1": string(),
+            "new_d2": string(),
+            "new_e": string(),
+        },
+        shorthand_fields={
+            "old_a": old(("new_a",)),
+            "old_b": old(("new_b", "x")),
+            "old_c": old(("new_c",)),
+            "old_d": old(("new_d1",), ("new_d2",)),
+            "old_e": string(
+                func=upper,
+                deprecation={
+                    "message": "old",
+                    "replaced_with": [{"path": ["new_e"], "reverse": lower}],
+                },
+            ),
+        },
+    )
+
+
+NOTHING = {"id": None, "new_d1": None, "new_d2": None, "new_e": None}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            {"old_a": "1", "new_a": "1", "old_b": "2", "new_b": {"x": "2"}},
+            {**NOTHING, "new_a": "1", "new_b": {"x": "2"}, "new_c": "abc"},
+        ),
+        (
+            {"old_c": "3", "old_d": "4", "new_a": "1"},
+            {
+                **NOTHING,
+                "new_a": "1",
+                "new_b": {"x": None},
+                "new_c": "3",
+                "new_d1": "4",
+                "new_d2": "4",
+            },
+        ),
+        (
+            {"old_a": "1", "new_a": None, "old_b": "2", "new_b": {"x": None}},
+            {**NOTHING, "new_a": "1", "new_b": {"x": "2"}, "new_c": "abc"},
+        ),
+        (
+            {
+                "old_a": None,
+                "new_a": "1",
+                "old_b": None,
+                "new_b": {"x": "2"},
+                "old_c": None,
+                "new_c": "3",
+            },
+            {**NOTHING, "new_a": "1", "new_b": {"x": "2"}, "new_c": "3"},
+        ),
+        (
+            {"old_a": None, "old_b": None, "old_d": None, "old_e": "e"},
+            {**NOTHING, "new_a": None, "new_b": {"x": None}, "new_c": "abc", "new_e": "E"},
+        ),
+    ],
+)
+def test_old_names_yield_to_new_ones(data: Any, expected: Any) -> None:
+    assert renamed().process_insert(data, context()) == expected
+
+
+def test_old_names_may_not_contradict_new_ones() -> None:
+    data = {
+        "old_a": "x", "new_a": "1",
+        "old_b": "x", "new_b": {"x": "2"},
+        "old_c": "abc", "new_c": "not-abc",
+        "old_d": "4", "new_d1": "4", "new_d2": "5",
+        "old_e": "x", "new_e": "E",
+    }  # fmt: skip
+    text = "both deprecated and new field are used but their values mismatch: "
+    assert violation(renamed(), data).fields == {
+        "old_a": f"{text}old_a = x vs new_a = 1",
+        "old_b": f"{text}old_b = x vs new_b.x = 2",
+        "old_c": f"{text}old_c = abc vs new_c = not-abc",
+        "old_d": f"{text}old_d = 4 vs new_d2 = 5",
+        "old_e": f"{text}old_e = x vs new_e = e",
+    }
+
+
+def test_reads_show_new_values_under_old_names() -> None:
+    made = renamed().process_insert({"new_b": {"x": "2"}, "new_e": "E"}, context())
+    shown = renamed().read(made)
+    assert {name: shown[name] for name in shown if name.startswith("old")} == {
+        "old_a": None,
+        "old_b": "2",
+        "old_c": "abc",
+        "old_d": None,
+        "old_e": "e",
+    }
+    assert renamed().hide_shorthands(shown) == made
+
+
+def test_an_immutable_field_cannot_be_changed() -> None:
+    schema = Schema(
+        "fixed", {"id": string(immutable=True), "list": array(string(), immutable=True)}
+    )
+    stored = {"id": "a", "list": ["x", "y"]}
+    assert schema.process_update({"id": "a", "list": ["y", "x"]}, stored, context())["id"] == "a"
+    with pytest.raises(SchemaViolation) as caught:
+        schema.process_update({"id": "b", "list": ["y"]}, stored, context())
+    assert caught.value.fields == {
+        "id": "immutable field cannot be updated",
+        "list": "immutable field cannot be updated",
+    }
+
+
+def test_a_plugin_may_become_another_one(registry: SchemaRegistry) -> None:
+    schema = registry["plugins"]
+    registry.register_plugin("other", Subschema({"config": record({"a": integer(default=1)})}))
+    limit = schema.process_insert({"name": "limit", "config": {"hour": 1}}, context())
+    changed = schema.process_update({"name": "other", "config": {"a": 2}}, limit, context())
+    assert changed["name"] == "other"
+    assert changed["config"] == {"a": 2}
