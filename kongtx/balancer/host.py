@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -28,6 +28,8 @@ class AddressBalancer:
     @param host: the Host header.
     """
 
+    client_certificate: Mapping[str, Any] | None = None
+
     def __init__(self, address: str, port: int, host: bytes) -> None:
         self._peer = Peer(address, port, host)
 
@@ -52,6 +54,7 @@ class NameBalancer:
     @param random: where the turn begins, so that workers do not march in step.
     """
 
+    client_certificate: Mapping[str, Any] | None = None
     _log = Logger()
 
     def __init__(self, name: str, port: int, resolver: IResolver, random: Random) -> None:

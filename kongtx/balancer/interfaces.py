@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
@@ -84,6 +84,11 @@ class IPeerObserver(Interface):
 
 class IBalancer(Interface):
     """Chooses a peer for one service host: an upstream's targets, a name, or an address."""
+
+    client_certificate: Mapping[str, Any] | None = Attribute(
+        "``Mapping | None``: the reference to the upstream's client certificate, which TLS peers "
+        "are shown where the service has none of its own."
+    )
 
     def pick(request: IBalanceRequest, failed: Sequence[IPeer]) -> IPeer | Deferred[IPeer]:
         """Choose a peer.

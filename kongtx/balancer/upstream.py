@@ -90,6 +90,11 @@ class UpstreamBalancer:
         return str(self.entity["name"])
 
     @property
+    def client_certificate(self) -> Entity | None:
+        """See L{IBalancer}."""
+        return self.entity.get("client_certificate")
+
+    @property
     def peers(self) -> Sequence[Peer]:
         """All peers with a weight above zero."""
         return self._peers

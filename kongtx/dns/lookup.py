@@ -169,7 +169,8 @@ class Lookup:
             raise found.error(tried)
         if rtype == CNAME:
             tried.append((f"{qname}:CNAME", f"dereferencing {found.alias}"))
-            answer = await self._find(found.alias, tried, chain)
+            # An alias is an absolute name: no suffixes.
+            answer = await self._find(f"{found.alias}.", tried, chain)
             return attrs.evolve(answer, expires=min(answer.expires, found.expires))
         if rtype == SRV:
             return await self._find_services(qname, found, tried)

@@ -39,6 +39,14 @@ def test_it_provides_its_interfaces():
     verifyObject(IPeer, balancer.pick(Request(), ()))
 
 
+def test_the_client_certificate_is_that_of_the_upstream():
+    world = World()
+
+    assert world.up(client_certificate={"id": "c"}).client_certificate == {"id": "c"}
+    assert world.balancers.for_host("10.0.0.1", 80).client_certificate is None
+    assert world.balancers.for_host("a.test", 80).client_certificate is None
+
+
 def test_targets_are_chosen_by_weight_and_weight_zero_never():
     balancer = World().up(("10.0.0.1:80", 30), ("10.0.0.2:80", 10), ("10.0.0.3:80", 0))
 

@@ -159,6 +159,20 @@ def test_a_cname_found_by_type_is_resolved_again(setup):
     assert it.addresses("a.test") == ["1.1.1.1"]
 
 
+def test_an_alias_is_an_absolute_name(setup, tmp_path):
+    (tmp_path / "resolv.conf").write_text("search corp.test\noptions ndots:3")
+    it = setup(
+        {
+            ("a.corp.test", CNAME): cname("a.corp.test", "b.test"),
+            ("b.test", A): a("b.test", "1.1.1.1"),
+        },
+        order=("CNAME", "A"),
+    )
+
+    assert it.addresses("a") == ["1.1.1.1"]
+    assert it.servers.order == [("a.corp.test", CNAME), ("b.test", CNAME), ("b.test", A)]
+
+
 @pytest.mark.parametrize(("rtype", "error"), [(A, EmptyAnswer), (CNAME, RecursionDetected)])
 def test_a_circle_of_cnames_is_an_error(setup, rtype, error):
     it = setup(

@@ -162,6 +162,33 @@ async def test_a_killed_target_costs_no_request_and_gets_no_more_than_it_takes_t
     assert load.failed.keys() == {ADDRESSES[1]}
 
 
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_at_two_thousand_requests_a_second_a_killed_target_costs_no_request(world):
+    load = world(
+        healthchecks=checks_of(passive={"unhealthy_tcp_failures": 3, "healthy_successes": 1})
+    )
+    rate, seconds = 2000, 3
+    requests, under_way, behind = [], 0, 0.0
+    began = reactor.seconds()
+    for sent in range(rate * seconds):
+        due = began + sent / rate
+        if sent % 20 == 0:
+            await deferLater(reactor, max(due - reactor.seconds(), 0))
+            behind = max(behind, reactor.seconds() - due)
+        requests.append(Deferred.fromCoroutine(load.request()))
+        if sent == rate:
+            under_way = load.under_way[ADDRESSES[1]]
+            await world.servers[1].kill()
+    await DeferredList(requests)
+
+    assert load.answers["lost", None] == 0
+    assert sum(load.answers.values()) == rate * seconds
+    # What was on its way to it, the limit, and what was begun before a refusal could be heard of:
+    # a batch, and what came while the loop was behind.
+    assert load.failed[ADDRESSES[1]] <= under_way + 3 + 20 + rate * behind
+
+
 @pytest_twisted.ensureDeferred
 async def test_without_checks_every_third_attempt_is_in_vain_and_no_request_is_lost(world):
     load = world()

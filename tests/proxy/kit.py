@@ -36,6 +36,8 @@ class Peer:
 class FixedBalancer:
     """Gives its peers in turn, the first not among the failed ones."""
 
+    client_certificate = None
+
     def __init__(self, *peers: Any) -> None:
         self.peers = peers
         self.events: list[tuple[Any, ...]] = []
