@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import product
 from typing import cast
 
 from kongtx.http.paths import normalise_path
@@ -12,6 +13,7 @@ from kongtx.router.conditions import (
     HeaderCondition,
     HostCondition,
     HostPattern,
+    Keys,
     MethodCondition,
     PathCondition,
     Peer,
@@ -170,6 +172,32 @@ def _start_implies(start: bytes, other: Predicate) -> bool:
         pattern = wanted.decode()
         return _LOOKS_ON.search(pattern) is None and Regex(pattern).test(start)
     return False
+
+
+def may_meet(one: Keys, other: Keys) -> bool:
+    """Tell whether one request could have the keys of two entries; quick; may say yes wrongly."""
+    if one.methods is not None and other.methods is not None and not one.methods & other.methods:
+        return False
+    if one.paths is not None and other.paths is not None:
+        pairs = product(one.paths, other.paths)
+        if not any(mine.startswith(theirs) or theirs.startswith(mine) for mine, theirs in pairs):
+            return False
+    if one.hosts is not None and other.hosts is not None:
+        return any(_hosts_may_meet(*pair) for pair in product(one.hosts, other.hosts))
+    return True
+
+
+def _hosts_may_meet(one: HostPattern, other: HostPattern) -> bool:
+    if None not in (one.port, other.port) and one.port != other.port:
+        return False
+    kinds = {one.kind, other.kind}
+    if kinds == {"exact"}:
+        return one.text == other.text
+    if "prefix" not in kinds:
+        return one.text.endswith(other.text) or other.text.endswith(one.text)
+    if "suffix" not in kinds:
+        return one.text.startswith(other.text) or other.text.startswith(one.text)
+    return True
 
 
 def excludes(one: Node, other: Node) -> bool:

@@ -19,7 +19,13 @@ from kongtx.router.errors import RouterError
 from kongtx.router.examples import find_request, find_requests
 from kongtx.router.expressions.compiler import ExpressionCondition
 from kongtx.router.facts import Facts
-from kongtx.router.implication import all_implied, can_begin_a_path, excludes, is_impossible
+from kongtx.router.implication import (
+    all_implied,
+    can_begin_a_path,
+    excludes,
+    is_impossible,
+    may_meet,
+)
 from kongtx.router.model import Entry, Route, Service
 from kongtx.router.request import RouteRequest
 from kongtx.router.router import FLAVORS, Router, build_router
@@ -179,10 +185,13 @@ def _ambiguities(
             buckets.setdefault(key, []).append(entry)
     for bucket in buckets.values():
         bucket.sort(key=lambda entry: entry.rank, reverse=True)
+        keys = [entry.keys() for entry in bucket]
         for at, entry in enumerate(bucket):
-            for other in bucket[at + 1 : at + 1 + _MOST_RIVALS]:
+            for beyond, other in enumerate(bucket[at + 1 : at + 1 + _MOST_RIVALS], at + 1):
                 pair = _pair(entry.route, other.route)
                 if other.route is entry.route or pair in told:
+                    continue
+                if not may_meet(keys[at], keys[beyond]):
                     continue
                 found = _tie(scale, entry, other, stream)
                 if found is not None:
