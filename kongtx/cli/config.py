@@ -57,7 +57,7 @@ def parse(output: Output, file: str | None, conf: str | None, prefix: str | None
 
     context = Context(now=time.time(), new_id=ids.uuid4, new_secret=ids.new_secret)
     try:
-        DeclarativeFormat(_registry(configuration)).parse_text(
+        DeclarativeFormat(registry(configuration)).parse_text(
             text, context, filename=os.path.abspath(file), default_workspace=False
         )
     except DeclarativeError as error:
@@ -65,7 +65,7 @@ def parse(output: Output, file: str | None, conf: str | None, prefix: str | None
     output.info("parse successful")
 
 
-def _registry(configuration: Configuration) -> SchemaRegistry:
+def registry(configuration: Configuration) -> SchemaRegistry:
     """The schemas of all entities and plugins that a node of this configuration knows."""
     from kongtx.entities import EntityOptions  # noqa: PLC0415
     from kongtx.plugins import discovery, schemas  # noqa: PLC0415

@@ -21,6 +21,7 @@ VERBS = (
     "quit",
     "reload",
     "restart",
+    "routes",
     "start",
     "stop",
     "vault",

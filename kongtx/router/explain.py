@@ -142,6 +142,30 @@ def _contender(contender: Contender) -> dict[str, Any]:
     }
 
 
+def as_text(explanation: dict[str, Any]) -> str:
+    """Write what L{explain_url} gives as lines for people."""
+    route = explanation["route"]
+    lines = [f"{explanation['method']} {explanation['url']}"]
+    if route is None:
+        lines.append("gets no route")
+    else:
+        lines.append(f"gets the route {_called(route)}")
+        service = explanation["service"]
+        if service is not None:
+            lines.append(f"  of the service {_called(service)}")
+        lines += [f"  since it has {each['condition']}" for each in explanation["conditions"]]
+        lines.append(f"  and asks the upstream for {explanation['upstream_path']}")
+    for title, name in (("would take it too", "outranked"), ("come near", "near_misses")):
+        if explanation[name]:
+            lines.append(f"{title}:")
+            lines += [f"  {_called(each['route'])}: {each['reason']}" for each in explanation[name]]
+    return "\n".join(lines)
+
+
+def _called(entity: dict[str, Any]) -> str:
+    return f"{entity['name']} ({entity['id']})" if entity["name"] else str(entity["id"])
+
+
 def explain_url(
     router: Router,
     method: str,

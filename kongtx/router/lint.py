@@ -272,3 +272,18 @@ def lint_json(
 ) -> list[dict[str, Any]]:
     """Look for the same, as what JSON can hold; see L{lint}."""
     return [finding.as_json() for finding in lint(flavor, routes, services)]
+
+
+def as_text(findings: Iterable[dict[str, Any]]) -> str:
+    """Write what L{lint_json} gives as lines for people."""
+    lines = []
+    for finding in findings:
+        route = finding["route"]
+        lines.append(f"{finding['kind']}: {route['name'] or route['id']}: {finding['reason']}")
+        request = finding["request"]
+        if request is not None and "url" in request:
+            headers = "".join(f" -H '{name}: {value}'" for name, value in request["headers"])
+            lines.append(f"  for example {request['method']} {request['url']}{headers}")
+        elif request is not None:
+            lines.append(f"  for example {request['protocol']} from {request['source'][0]}")
+    return "\n".join(lines)
