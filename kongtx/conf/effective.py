@@ -63,7 +63,8 @@ def _unescape(value: str) -> str:
 def write(configuration: Configuration) -> None:
     """Write the file of a configuration in its prefix directory, which must be there.
 
-    Only the owner can read it, and readers see the old file or the new one.
+    Only the owner can read it, and readers see the old file or the new one. When root replaces a
+    file it keeps its owner, as a single process that gave up root's privileges must read it.
 
     @raise OSError: when it cannot be written.
     """
@@ -72,6 +73,9 @@ def write(configuration: Configuration) -> None:
     try:
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
             stream.write(text(configuration))
+            if os.geteuid() == 0 and os.path.exists(path):
+                before = os.stat(path)
+                os.fchown(stream.fileno(), before.st_uid, before.st_gid)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -68,4 +68,4 @@ class ILeases(Interface):
         """
 
     def close() -> None:
-        """Give every name back."""
+        """Give every name back, and hold none any more."""

@@ -78,6 +78,7 @@ class BusLeases:
         self._bus: IEventBus = IEventBus(bus)
         self._link: IMasterLink = IMasterLink(bus)
         self._bids: dict[str, _Bid] = {}
+        self._is_closed = False
         self._endings = [
             self._bus.subscribe(LEASES_CHANNEL, "free", self._freed),
             self._bus.subscribe(BUS_CHANNEL, "lost", self._lost),
@@ -89,7 +90,8 @@ class BusLeases:
         if name in self._bids:
             raise EventsError(f"this worker already asks for the lease {name}")
         self._bids[name] = bid = _Bid(tell)
-        self._ask(name)
+        if not self._is_closed:
+            self._ask(name)
 
         def give_back() -> None:
             if self._bids.get(name) is bid:
@@ -100,7 +102,8 @@ class BusLeases:
         return give_back
 
     def close(self) -> None:
-        """Give every name back."""
+        """Give every name back, and hold none any more."""
+        self._is_closed = True
         for end in self._endings:
             end()
         for name in list(self._bids):

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from kongtx.events.chunks import check_name, decode, encode
-from kongtx.events.errors import BusClosedError
+from kongtx.events.errors import BusClosedError, EventsError
 from kongtx.events.interfaces import IEventBus, ILeases, IMasterLink
 from kongtx.events.link import Handler, Peer, answer
 from kongtx.events.recent import UNIQUE_WINDOW, RecentKeys
@@ -98,19 +98,26 @@ class LocalLeases:
 
     def __init__(self) -> None:
         self._bids: dict[str, Callable[[bool], object]] = {}
+        self._is_closed = False
 
     def hold(self, name: str, tell: Callable[[bool], object]) -> Callable[[], None]:
         """See L{ILeases.hold}."""
+        if self._is_closed:
+            return lambda: None
+        if name in self._bids:
+            raise EventsError(f"this worker already asks for the lease {name}")
         self._bids[name] = tell
         tell(True)
 
         def give_back() -> None:
-            if self._bids.pop(name, None) is not None:
+            if self._bids.get(name) is tell:
+                del self._bids[name]
                 tell(False)
 
         return give_back
 
     def close(self) -> None:
-        """Give every name back."""
+        """Give every name back, and hold none any more."""
+        self._is_closed = True
         while self._bids:
             self._bids.popitem()[1](False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kongtx.runtime.errors import RuntimeSetupError
+from kongtx.runtime.logs.files import open_log
 
 _READY = b"+"
 _FAILED = b"-"
@@ -63,6 +64,20 @@ def _leave_terminal() -> None:
         os.dup2(null, fd)
     if null > 2:
         os.close(null)
+
+
+def redirect_output(path: str | None) -> None:
+    """Send standard output and error to a log.
+
+    @param path: of the log; L{None} leaves them as they are.
+    @raise kongtx.runtime.errors.LogFileError: it cannot be opened.
+    """
+    if path is None:
+        return
+    log = open_log(path)
+    for fd in (1, 2):
+        os.dup2(log, fd)
+    os.close(log)
 
 
 def _await_start(reading: int) -> None:

@@ -51,6 +51,11 @@ async def settled(result: object) -> Any:
     return result
 
 
+def set_level(logs: Logs, data: Any) -> None:
+    """Change the log level as an event on L{RUNTIME_CHANNEL} says."""
+    logs.control.set(parse_level(data["level"]), data.get("timeout_s", 0))
+
+
 class NodeHost:
     """One node, from its making to its end.
 
@@ -91,7 +96,7 @@ class NodeHost:
         )
 
     def _set_level(self, data: Any, channel: str, event: str, worker_id: int) -> None:
-        self._logs.control.set(parse_level(data["level"]), data.get("timeout_s", 0))
+        set_level(self._logs, data)
 
     async def start(self, build: NodeBuilder) -> None:
         """Make the node and start it; back when it takes connections."""
@@ -106,6 +111,8 @@ class NodeHost:
         @param timeout_s: seconds after which it is cut off; L{None} waits as long as it takes.
         """
         node = self._node
+        # What one worker of the node does, another should take over now, not when this one ends.
+        self._leases.close()
         if node is not None:
             draining = ensureDeferred(settled(node.drain()))
             if timeout_s is not None:

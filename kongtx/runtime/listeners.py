@@ -236,10 +236,16 @@ def inherit(description: Sequence[Mapping[str, Any]]) -> list[Listener]:
         Listener(
             each["kind"],
             _read_listen(each["listen"]),
-            tuple(socket.socket(fileno=fd) for fd in each["fds"]),
+            tuple(_take(fd) for fd in each["fds"]),
         )
         for each in description
     ]
+
+
+def _take(fd: int) -> socket.socket:
+    # No program that a plugin starts should hold the gateway's ports.
+    os.set_inheritable(fd, False)
+    return socket.socket(fileno=fd)
 
 
 def _read_listen(fields: Mapping[str, Any]) -> Listen:

@@ -21,14 +21,15 @@ from kongtx.conf import Configuration, effective
 from kongtx.errors import KongtxError
 from kongtx.lib.loglevel import notice
 from kongtx.runtime import prefix
-from kongtx.runtime.daemon import StartReport, to_background
+from kongtx.runtime.daemon import StartReport, redirect_output, to_background
 from kongtx.runtime.engine import IEngine
 from kongtx.runtime.launch import DEFAULT_NODE
 from kongtx.runtime.listeners import KINDS, ListenerSet, wanted
 from kongtx.runtime.logs import Logs
+from kongtx.runtime.logs.files import log_path
 from kongtx.runtime.logs.fromconf import log_settings
 from kongtx.runtime.pidfile import PidFile
-from kongtx.runtime.privileges import find_user, limit_files
+from kongtx.runtime.privileges import become, find_user, limit_files
 from kongtx.runtime.reactors import install_reactor
 from kongtx.runtime.single import SingleProcess
 from kongtx.runtime.workers import Workers
@@ -45,6 +46,8 @@ class MainService(Service):
     @param reactor_name: of the reactor that workers install.
     @param kinds: which listeners to open, of L{kongtx.runtime.listeners.KINDS}.
     @param handles_signals: whether to obey SIGHUP, SIGQUIT, SIGUSR1, SIGTERM and SIGINT.
+    @param owns_logging: see L{Logs}.
+    @ivar is_in_background: whether the standard streams are of no use.
     @ivar failure: why the node could not start, or L{None}.
     """
 
@@ -77,6 +80,7 @@ class MainService(Service):
         self._reload_again = False
         self._logs: Logs | None = None
         self._engine: Any = None
+        self.is_in_background = False
         self.failure: Failure | None = None
 
     def _effective(self) -> Configuration:
@@ -94,6 +98,9 @@ class MainService(Service):
             self._listeners = ListenerSet().changed(
                 wanted(self.conf, self._kinds), self.conf.worker_count
             )
+            if self.conf.worker_count == 0 and self._user is not None:
+                # It will be read again by this process, which will no longer be root.
+                os.chown(self.conf.environment_file, self._user.uid, self._user.gid)
         except KongtxError:
             self._pid_file.release()
             raise
@@ -125,9 +132,12 @@ class MainService(Service):
     async def _start(self) -> None:
         limit_files(self.conf.nginx_main_worker_rlimit_nofile)
         self._logs = self._start_logs(self.conf)
+        self._redirect_output()
         for warning in self.conf.warnings:
             log.warn("{warning}", warning=warning)
         self._engine = IEngine(self._make_engine(self._logs))
+        if self.conf.worker_count == 0 and self._user is not None:
+            become(self._user)
         await self._engine.start(self.conf, self._listeners)
         notice(log, "kongtx has started in {prefix}", prefix=self.conf.prefix)
 
@@ -146,6 +156,7 @@ class MainService(Service):
             node=self._node,
             reactor_name=self._reactor_name,
             user=self._user,
+            logs=lambda: self._logs or logs,
         )
 
     def _cannot_start(self, failure: Failure) -> Deferred[None]:
@@ -175,6 +186,12 @@ class MainService(Service):
         self._pid_file.close()
         for each in self._listeners.bound:
             each.close()
+
+    def _redirect_output(self) -> None:
+        """In the background, what a worker writes to its standard error, such as the trace of a
+        crash in C, goes to the error log."""
+        if self.is_in_background:
+            redirect_output(log_path(self.conf.prefix, self.conf.proxy_error_log))
 
     # Signals.
 
@@ -218,6 +235,7 @@ class MainService(Service):
         """Go on in the files that have the logs' paths now, here and in the workers."""
         if self._logs is not None:
             self._logs.reopen()
+        self._redirect_output()
         if self._engine is not None:
             self._engine.reopen()
 
@@ -310,6 +328,7 @@ def run(
     if report is None:
         service.leave_to_child()
         return
+    service.is_in_background = True
     try:
         _serve(service, report, reactor_name)
     except BaseException as error:

@@ -23,7 +23,7 @@ from kongtx.errors import KongtxError
 from kongtx.events.bus import EventBus
 from kongtx.events.leases import BusLeases
 from kongtx.lib.loglevel import notice
-from kongtx.runtime.host import NodeHost, find_builder
+from kongtx.runtime.host import NodeHost, find_builder, set_level
 from kongtx.runtime.interfaces import NodeBuilder
 from kongtx.runtime.launch import REPORT_FD, Launch, read_launch
 from kongtx.runtime.listeners import inherit
@@ -125,7 +125,9 @@ class Worker:
         self.bus.startService()
         await self.bus.when_connected().addTimeout(MASTER_TIMEOUT, self._reactor)
         await self._host.start(build)
-        await self.bus.call("runtime.ready", {"generation": self._launch.generation})
+        changed_level = await self.bus.call("runtime.ready")
+        if changed_level is not None:
+            set_level(self.logs, changed_level)
         os.close(REPORT_FD)
         notice(log, "worker {worker} is ready", worker=self._launch.worker_id)
 

@@ -17,8 +17,10 @@ from kongtx.events.link import Peer
 from kongtx.lib.loglevel import notice
 from kongtx.runtime.engine import IEngine
 from kongtx.runtime.errors import WorkerError
+from kongtx.runtime.host import RUNTIME_CHANNEL, set_level
 from kongtx.runtime.launch import Launch
 from kongtx.runtime.listeners import ListenerSet
+from kongtx.runtime.logs import Logs
 from kongtx.runtime.prefix import events_socket
 from kongtx.runtime.privileges import User
 from kongtx.runtime.spawn import spawner
@@ -34,28 +36,43 @@ class Workers:
     @param node: dotted name of what each worker runs.
     @param reactor_name: of the reactor that each worker installs.
     @param user: whom workers become.
+    @param logs: gives the logs of this process, whose level is that of the node.
     """
 
     def __init__(
-        self, reactor: Any, conf: Configuration, *, node: str, reactor_name: str, user: User | None
+        self,
+        reactor: Any,
+        conf: Configuration,
+        *,
+        node: str,
+        reactor_name: str,
+        user: User | None,
+        logs: Callable[[], Logs],
     ) -> None:
         self._reactor = reactor
         self._prefix = conf.prefix
         self._node = node
         self._reactor_name = reactor_name
         self._user = user
+        self._logs = logs
         self._number = 0
         self._current: Generation | None = None
         self._leaving: list[Generation] = []
         self.broker = EventBroker(reactor, events_socket(conf))
         self.broker.serve("runtime.ready", self._worker_is_ready)
         self.broker.serve("runtime.pids", lambda data, peer: self._pids())
+        self.broker.subscribe(
+            RUNTIME_CHANNEL, "log_level", lambda data, *_: set_level(self._logs(), data)
+        )
 
-    def _worker_is_ready(self, data: Any, peer: Peer) -> None:
-        for generation in self._generations():
-            if generation.worker_is_ready(peer.pid):
-                return
-        log.warn("a process that is no worker says it is ready: {pid}", pid=peer.pid)
+    def _worker_is_ready(self, data: Any, peer: Peer) -> dict[str, Any] | None:
+        if not any(each.worker_is_ready(peer.pid) for each in self._generations()):
+            log.warn("a process that is no worker says it is ready: {pid}", pid=peer.pid)
+        # A worker that was started again has missed a change of the level.
+        control = self._logs().control
+        if control.level is control.configured:
+            return None
+        return {"level": control.level.label, "timeout_s": control.remaining_s()}
 
     def _pids(self) -> dict[str, Any]:
         return {"master": os.getpid(), "workers": self.pids()}

@@ -1,5 +1,6 @@
 """The effective configuration in the prefix directory."""
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,13 @@ def test_any_value_survives_the_file(value: str, end: str) -> None:
 
 def test_the_file_says_what_it_is() -> None:
     assert text(from_values()).startswith("# The configuration that this kongtx node runs with.")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_root_replaces_keeps_its_owner(tmp_path):
+    configuration = from_values(prefix=str(tmp_path))
+    write(configuration)
+    os.chown(configuration.environment_file, 1, 1)
+    write(configuration)
+    status = os.stat(configuration.environment_file)
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (1, 1, 0o600)

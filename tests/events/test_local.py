@@ -5,7 +5,7 @@ import pytest_twisted
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from kongtx.events.errors import BusClosedError, CallError, PayloadError
+from kongtx.events.errors import BusClosedError, CallError, EventsError, PayloadError
 from kongtx.events.interfaces import IEventBus, ILeases, IMasterLink
 from kongtx.events.local import LocalEventBus, LocalLeases
 
@@ -104,3 +104,18 @@ def test_the_only_worker_holds_every_lease_until_it_gives_it_back():
     leases.hold("m", told.append)
     leases.close()
     assert told == [True, False, True, False]
+
+
+def test_closed_leases_hold_nothing_more():
+    told = []
+    leases = LocalLeases()
+    leases.close()
+    leases.hold("n", told.append)()
+    assert told == []
+
+
+def test_one_worker_asks_for_a_name_once():
+    leases = LocalLeases()
+    leases.hold("n", lambda held: None)
+    with pytest.raises(EventsError, match="already asks for the lease n"):
+        leases.hold("n", lambda held: None)

@@ -77,6 +77,14 @@ class EchoNode(Service):
     def body(self, path):
         if path == "/publish":
             self.context.bus.publish("test", "e", os.getpid())
+        if path == "/reactor":
+            return type(self.context.clock).__name__
+        if path == "/level":
+            return self.context.logs.control.level.label
+        if path == "/debug":
+            self.context.bus.publish("runtime", "log_level", {"level": "debug", "timeout_s": 60})
+        if path == "/pids":
+            self.context.bus.call("runtime.pids").addCallback(self.remembered.append)
         if path == "/remember":
             return ",".join(map(str, self.remembered))
         return f"{os.getpid()} {self.context.worker_id}"

@@ -60,6 +60,32 @@ def test_events_reach_every_worker(start):
     wait_until(lambda: {node.get("/remember") for _ in range(40)} == {pid})
 
 
+@pytest.mark.parametrize("workers", ["2", "0"])
+def test_requests_are_served_on_the_native_reactor(start, workers):
+    assert start(nginx_worker_processes=workers).get("/reactor") == "KongtxReactor"
+
+
+def test_a_changed_log_level_reaches_every_worker_and_later_ones(start):
+    node = start()
+    node.workers()
+    node.get("/debug")
+    wait_until(lambda: {node.get("/level") for _ in range(40)} == {"debug"})
+    with pytest.raises(ConnectionError):
+        node.get("/die")
+    node.wait_for_log("is ready", 3)
+    assert {node.get("/level") for _ in range(40)} == {"debug"}
+    assert "log level changed from notice to debug" in node.log()
+
+
+@pytest.mark.parametrize("workers", ["2", "0"])
+def test_a_worker_can_ask_which_processes_there_are(start, workers):
+    node = start(nginx_worker_processes=workers)
+    found = sorted(node.workers(int(workers) or 1).values())
+    node.get("/pids")
+    expected = str({"master": node.process.pid, "workers": found})
+    wait_until(lambda: expected in {node.get("/remember") for _ in range(20)})
+
+
 def test_the_prefix_is_for_its_owner_alone(start):
     node = start()
     for name in ("", "pids", "logs", "ssl", "sockets"):
@@ -311,6 +337,8 @@ def test_in_the_background_it_returns_when_it_serves(make, workers):
         assert node.get()
         assert os.getsid(pid) != os.getsid(0)
         assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+        log = os.path.join(node.prefix, "logs", "error.log")
+        assert os.path.samefile(f"/proc/{pid}/fd/2", log)
     finally:
         os.kill(pid, signal.SIGQUIT)
         wait_until(lambda: not is_alive(pid))
@@ -342,6 +370,18 @@ def test_warnings_of_the_configuration_are_logged(start):
     conf = from_values(node.values)
     for warning in conf.warnings:
         assert warning in node.log()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_single_process_becomes_the_configured_user_and_can_reload(start):
+    node = start(nginx_user="daemon daemon", nginx_worker_processes="0")
+    assert os.stat(f"/proc/{node.process.pid}").st_uid == 1
+    reload_with(node, log_level="info")
+    node.wait_for_log("serving in one process", 2)
+    assert node.get()
+    assert node.stop(signal.SIGQUIT) == 0
+    assert not os.path.exists(pid_file(node))
+    assert "[error]" not in node.log()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
