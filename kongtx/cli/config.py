@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from importlib.resources import files
@@ -18,6 +19,9 @@ from kongtx.conf import Configuration, bundled
 
 if TYPE_CHECKING:
     from kongtx.schema import SchemaRegistry
+
+#: How many entities make a configuration whose reading takes long enough to be watched.
+LARGE = 10_000
 
 
 @click.group("config", cls=Group)
@@ -58,11 +62,21 @@ def parse(output: Output, file: str | None, conf: str | None, prefix: str | None
     context = Context(now=time.time(), new_id=ids.uuid4, new_secret=ids.new_secret)
     try:
         DeclarativeFormat(registry(configuration)).parse_text(
-            text, context, filename=os.path.abspath(file), default_workspace=False
+            text,
+            context,
+            filename=os.path.abspath(file),
+            default_workspace=False,
+            progress=show_progress if sys.stderr.isatty() else None,
         )
     except DeclarativeError as error:
         raise CommandError(f"Failed parsing:\n{error.tree()}") from error
     output.info("parse successful")
+
+
+def show_progress(done: int, total: int) -> None:
+    """Tell on the terminal how far the reading of a large configuration is."""
+    if total >= LARGE:
+        click.echo(f"\r{done} of {total} entities", nl=done >= total, err=True)
 
 
 def registry(configuration: Configuration) -> SchemaRegistry:

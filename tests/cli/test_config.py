@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kongtx.cli.config import show_progress
+
 from .conftest import Run, failure
 
 SERVICE = {"name": "s", "url": "http://example.com", "routes": [{"name": "r", "paths": ["/"]}]}
@@ -128,3 +130,10 @@ def test_expressions_need_their_flavor_and_are_checked(run: Run, tmp_path: Path)
     result = run("config", "parse", "wrong.json", KONG_ROUTER_FLAVOR="expressions")
     assert result.exit_code == 1
     assert "in 'routes':\n  - in entry 1 of 'routes':" in result.stderr
+
+
+def test_the_reading_of_a_large_file_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    for done in (1000, 10_000):
+        show_progress(done, 10_000)
+    show_progress(5, 5)
+    assert capsys.readouterr().err == "\r1000 of 10000 entities\r10000 of 10000 entities\n"
