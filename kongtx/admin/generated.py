@@ -185,10 +185,12 @@ def _top_level(resources: Resources) -> Iterator[Endpoint]:
         await resources.delete(call)
         return NO_CONTENT
 
-    yield Endpoint(resources.path, {"GET": index, "POST": create})
+    name = resources.schema.name
+    yield Endpoint(resources.path, {"GET": index, "POST": create}, entity=name, collection=True)
     yield Endpoint(
-        f"{resources.path}/{{{resources.schema.name}}}",
+        f"{resources.path}/{{{name}}}",
         {"GET": show, "PUT": replace, "PATCH": change, "DELETE": delete},
+        entity=name,
     )
 
 
@@ -230,9 +232,11 @@ def _nested(resources: Resources, field: str, parents: Resources) -> Iterator[En
         await resources.entities.delete(resources.key_of(entity))
         return NO_CONTENT
 
-    yield Endpoint(below, {"GET": index, "POST": create})
+    yield Endpoint(below, {"GET": index, "POST": create}, entity=name, collection=True)
     yield Endpoint(
-        f"{below}/{{{name}}}", {"GET": show, "PUT": replace, "PATCH": change, "DELETE": delete}
+        f"{below}/{{{name}}}",
+        {"GET": show, "PUT": replace, "PATCH": change, "DELETE": delete},
+        entity=name,
     )
 
 
@@ -269,6 +273,7 @@ def _parent_of(resources: Resources, field: str, parents: Resources) -> Endpoint
     return Endpoint(
         f"{resources.path}/{{{resources.schema.name}}}/{field}",
         {"GET": show, "PUT": replace, "PATCH": change, "DELETE": delete},
+        entity=parents.schema.name,
     )
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 
 class INodeInfo(Interface):
     """The node, as far as the Admin API shows and steers it.
 
-    Methods return data in JSON form, ready to be shown.
+    Data is in JSON form, ready to be shown.
     """
 
     node_id: str = Attribute("``str``: the node's UUID.")
@@ -37,36 +36,33 @@ class INodeInfo(Interface):
         """The C{stats} of C{/timers}."""
 
     def connections() -> dict[str, int]:
-        """The C{server} part of C{/status}."""
+        """The C{server} part of C{/status}: C{connections_accepted} and so on."""
 
     def memory() -> tuple[Mapping[int, int], Mapping[str, tuple[int, int]]]:
-        """Bytes that each worker uses, by process id; and bytes used and available of each shared
-        store, by name.
+        """Bytes that each worker uses, by process id; and bytes used of those available in each
+        shared store, by name.
         """
 
     def log_level() -> str:
         """The present level, as in C{notice}."""
 
-    def set_log_level(level: str, seconds: int, cluster: bool) -> Deferred[None]:
-        """Change the level of all workers (of the whole cluster), for some time."""
+    def set_log_level(level: str, seconds: int, cluster: bool) -> Awaitable[None]:
+        """Change the level of all workers (of all nodes), for some time; 0 is for good."""
 
-    def cache_get(key: str) -> Deferred[Any]:
-        """What the cache has under a key.
+    def cache_get(key: str) -> Awaitable[Any]:
+        """What the cache has under a key; L{None} for nothing."""
 
-        @raise KeyError: (through the Deferred) nothing.
-        """
-
-    def cache_delete(key: str) -> Deferred[None]:
+    def cache_delete(key: str) -> Awaitable[None]:
         """Drop a key everywhere."""
 
-    def cache_purge() -> Deferred[None]:
+    def cache_purge() -> Awaitable[None]:
         """Drop everything."""
 
     def upstream_health(upstream_id: str) -> Mapping[str, Mapping[str, Any]] | None:
         """What the balancer knows of an upstream's targets.
 
         @return: by target (C{host:port}): C{host}, C{port}, C{dns}, C{nodeWeight}, C{weight} and
-            C{addresses}; L{None} if there is no balancer for it.
+            C{addresses}, each of which has C{health}; L{None} if there is no balancer for it.
         """
 
     def balancer_health(upstream_id: str) -> Mapping[str, Any] | None:
@@ -74,54 +70,52 @@ class INodeInfo(Interface):
 
     def post_health(
         upstream: Mapping[str, Any], target: str, address: str | None, healthy: bool
-    ) -> Deferred[None]:
-        """Take a target, or one of its addresses, for healthy or not.
+    ) -> Awaitable[None]:
+        """Take a target, or one of its addresses, for healthy or not, on all nodes.
 
         @param target: C{host:port}.
         @param address: C{ip[:port]}.
-        @raise ValueError: (through the Deferred) with the reason why that cannot be.
+        @raise ValueError: (when awaited) with the reason why that cannot be.
         """
 
     def not_ready() -> str | None:
         """Why this node cannot serve traffic yet; L{None} when it can."""
 
-    def drain() -> Deferred[None]:
+    def drain() -> Awaitable[None]:
         """Report as not ready from now on."""
 
     def dns_statistics() -> dict[str, Any] | None:
         """The counters of the DNS client; L{None} if it has none to show."""
 
-    def explain(request: Mapping[str, Any]) -> dict[str, Any]:
-        """Which route a described request would take, and why not the others.
+    def explain(
+        method: str, url: str, headers: Iterable[tuple[str, str]], source: str
+    ) -> dict[str, Any]:
+        """Which route a request would get, and why not the others.
 
-        @raise ValueError: the description is not complete, or wrong.
+        @raise KongtxError: the URL cannot be one.
         """
 
-    def lint() -> list[dict[str, Any]]:
+    def lint() -> dict[str, Any]:
         """What looks wrong about the routes, taken together."""
 
-    def load(text: str | Mapping[str, Any]) -> Deferred[Any]:
-        """Replace the declarative configuration; see L{IConfigLoader.load}."""
 
-
-class IConfigLoader(Interface):
+class IDeclarativeLoader(Interface):
     """The declarative configuration of a node without database."""
 
-    def digest() -> Deferred[str]:
+    def digest() -> Awaitable[str]:
         """The digest of the configuration in force; 32 zeros when it is empty."""
 
-    def export() -> Deferred[str]:
+    def export() -> Awaitable[str]:
         """The configuration in force, as YAML."""
 
-    def load(document: str | Mapping[str, Any], flatten: bool, unless: str | None) -> Deferred[Any]:
+    def load(
+        document: str | Mapping[str, Any], unless: str | None
+    ) -> Awaitable[dict[str, dict[str, dict[str, Any]]] | None]:
         """Replace the configuration by another.
 
         @param document: YAML or JSON text, or the parsed document.
-        @param flatten: whether errors are listed by entity.
         @param unless: the digest for which nothing is to be done.
-        @return: a Deferred of the entities by schema name and id; of L{None} when nothing was to be
-            done.
-        @raise DeclarativeConfigError: (through the Deferred) it is not acceptable; nothing changed.
-        @raise ConfigurationTooLargeError: (through the Deferred) it does not fit.
-        @raise ConfigurationBusyError: (through the Deferred) another one is being loaded.
+        @return: the entities by schema name and id; L{None} when nothing was to be done.
+        @raise DeclarativeError: (when awaited) it is not acceptable; nothing changed.
+        @raise ConfigurationTooLargeError: (when awaited) it does not fit; nothing changed.
         """

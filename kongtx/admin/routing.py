@@ -21,12 +21,16 @@ class Endpoint:
 
     @ivar path: C{/services/{services}/routes}; a segment in braces matches any text.
     @ivar methods: the handlers; C{HEAD} and C{OPTIONS} follow from them.
-    @ivar yaml: whether bodies may be YAML, or of any other type.
+    @ivar yaml: whether bodies may be YAML, or of no type.
+    @ivar entity: the schema whose entities are read and written here; empty for other things.
+    @ivar collection: whether C{GET} gives a page of them.
     """
 
     path: str
     methods: Mapping[str, Handler]
     yaml: bool = False
+    entity: str = ""
+    collection: bool = False
 
     @property
     def allowed(self) -> list[str]:
@@ -64,8 +68,11 @@ class Router:
                 node = node.fixed.setdefault(segment, _Node())
         before = node.endpoint
         if before is not None:
-            methods = {**before.methods, **endpoint.methods}
-            endpoint = Endpoint(endpoint.path, methods, endpoint.yaml or before.yaml)
+            endpoint = attrs.evolve(
+                before,
+                methods={**before.methods, **endpoint.methods},
+                yaml=endpoint.yaml or before.yaml,
+            )
         node.endpoint = endpoint
 
     def remove(self, path: str) -> None:

@@ -196,8 +196,13 @@ def endpoints(generator: Generator) -> Iterator[Endpoint]:
     )
     yield Endpoint("/certificates/{certificates}", {"GET": certificate})
     yield Endpoint("/consumers", {"GET": consumers})
-    yield Endpoint("/tags/{tags}", {"GET": uses_of_tag})
-    yield Endpoint("/upstreams/{upstreams}/targets/all", {"GET": all_targets})
+    yield Endpoint("/tags/{tags}", {"GET": uses_of_tag}, entity="tags", collection=True)
+    yield Endpoint(
+        "/upstreams/{upstreams}/targets/all",
+        {"GET": all_targets},
+        entity="targets",
+        collection=True,
+    )
 
 
 #: Paths that the schemas would give, but that are no part of the API.

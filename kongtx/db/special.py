@@ -203,6 +203,9 @@ class TagViews(EntityStore):
             raise errors.InvalidUniqueError("tag", str(error))
         return await self.store.connector.page_tags(tag, page_size(size), offset)
 
+    async def row_by(self, field: str, value: Any) -> Entity | None:
+        raise _no_tag_writes()
+
     async def insert(self, data: Mapping[str, Any]) -> Entity:
         raise _no_tag_writes()
 

@@ -60,9 +60,15 @@ def uuid5(namespace: str, name: str) -> str:
     @param namespace: a UUID.
     @raise ValueError: if the namespace is no UUID, or the name has lone surrogates.
     """
-    return str(_uuid5(_parsed(namespace), name))
+    try:
+        return str(_uuid5(_parsed(namespace), name))
+    except TypeError:
+        raise ValueError(f"not encodable: {name!a}") from None
 
 
 def uuid3(namespace: str, name: str) -> str:
     """The UUID that MD5 derives from a name (RFC 9562 §5.3); arguments as for L{uuid5}."""
-    return str(_uuid3(_parsed(namespace), name))
+    try:
+        return str(_uuid3(_parsed(namespace), name))
+    except TypeError:
+        raise ValueError(f"not encodable: {name!a}") from None

@@ -1,5 +1,5 @@
 """Fixtures of the Admin API's tests."""
 
-from tests.admin.support import client, settings
+from tests.admin.support import client, node, settings, status_client, store
 
-__all__ = ["client", "settings"]
+__all__ = ["client", "node", "settings", "status_client", "store"]

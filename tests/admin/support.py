@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ import treq
 from twisted.internet import reactor
 from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
 from twisted.web.http_headers import Headers
+from twisted.web.server import Site
+from zope.interface import implementer
 
+from kongtx.admin.interfaces import INodeInfo
 from kongtx.admin.settings import AdminSettings
-from kongtx.admin.site import make_admin_site
+from kongtx.admin.site import make_admin_site, make_status_site
 from kongtx.db.sqlite import SQLiteConnector
 from kongtx.db.store import Store
 from kongtx.plugins.schemas import full_registry
@@ -111,18 +115,131 @@ class Client:
         return reply.json
 
 
+@implementer(INodeInfo)
+class FakeNode:
+    """A node that says what it is told to."""
+
+    node_id = "0dc6f45b-8f8d-40d2-a504-473544ee190c"
+    hostname = "machine"
+
+    def __init__(self) -> None:
+        self.cache: dict[str, Any] = {}
+        self.level = "notice"
+        self.levels: list[tuple[str, int, bool]] = []
+        self.health: dict[str, dict[str, Any]] | None = None
+        self.posted: list[tuple[str, str, str | None, bool]] = []
+        self.reason: str | None = None
+
+    def configuration(self) -> dict[str, Any]:
+        return {"database": "sqlite", "log_level": self.level}
+
+    def plugins(self) -> dict[str, tuple[str, int]]:
+        return {"cors": ("3.9.1", 2000), "key-auth": ("3.9.1", 1250)}
+
+    def pids(self) -> dict[str, Any]:
+        return {"master": 1, "workers": [2, 3]}
+
+    def worker(self) -> dict[str, int]:
+        return {"id": 0, "count": 2}
+
+    def timers(self) -> dict[str, int]:
+        return {"running": 3, "pending": 4}
+
+    def timer_statistics(self) -> dict[str, Any]:
+        return {"timers": {}}
+
+    def connections(self) -> dict[str, int]:
+        return {"connections_accepted": 1, "total_requests": 2}
+
+    def memory(self) -> tuple[dict[int, int], dict[str, tuple[int, int]]]:
+        return {7: 3 << 20}, {"kong": (1 << 19, 5 << 20)}
+
+    def log_level(self) -> str:
+        return self.level
+
+    async def set_log_level(self, level: str, seconds: int, cluster: bool) -> None:
+        self.levels.append((level, seconds, cluster))
+
+    async def cache_get(self, key: str) -> Any:
+        return self.cache.get(key)
+
+    async def cache_delete(self, key: str) -> None:
+        self.cache.pop(key, None)
+
+    async def cache_purge(self) -> None:
+        self.cache.clear()
+
+    def upstream_health(self, upstream_id: str) -> dict[str, dict[str, Any]] | None:
+        return self.health
+
+    def balancer_health(self, upstream_id: str) -> dict[str, Any] | None:
+        return {"health": "HEALTHY", "id": upstream_id}
+
+    async def post_health(
+        self, upstream: Mapping[str, Any], target: str, address: str | None, healthy: bool
+    ) -> None:
+        if upstream["name"] == "unchecked":
+            raise ValueError("no healthchecker found for unchecked")
+        self.posted.append((upstream["name"], target, address, healthy))
+
+    def not_ready(self) -> str | None:
+        return self.reason
+
+    async def drain(self) -> None:
+        self.reason = "draining"
+
+    def dns_statistics(self) -> dict[str, Any] | None:
+        return None
+
+    def explain(
+        self, method: str, url: str, headers: Iterable[tuple[str, str]], source: str
+    ) -> dict[str, Any]:
+        if not url.startswith("http"):
+            raise ValueError(f"{url}: no URL")
+        return {"method": method, "url": url, "headers": list(headers), "source": source}
+
+    def lint(self) -> dict[str, Any]:
+        return {"findings": []}
+
+
 @pytest.fixture
 def settings() -> AdminSettings:
     return AdminSettings()
 
 
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode()
+
+
 @pytest_twisted.async_yield_fixture
-async def client(tmp_path: Path, settings: AdminSettings) -> AsyncIterator[Client]:
-    store = Store(registry(), SQLiteConnector(str(tmp_path / "db"), reactor), reactor)
-    await store.start()
-    site = make_admin_site(store, settings)
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = Store(registry(), SQLiteConnector(str(tmp_path / "db"), reactor), reactor)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def client(store: Store, settings: AdminSettings, node: FakeNode) -> AsyncIterator[Client]:
+    async with serving(make_admin_site(store, settings, node), store) as made:
+        yield made
+
+
+@pytest_twisted.async_yield_fixture
+async def status_client(
+    store: Store, settings: AdminSettings, node: FakeNode
+) -> AsyncIterator[Client]:
+    async with serving(make_status_site(store, settings, node), store) as made:
+        yield made
+
+
+@asynccontextmanager
+async def serving(site: Site, store: Store) -> AsyncIterator[Client]:
+    """A client of a site that listens as long as the block runs."""
     port = reactor.listenTCP(0, site, interface="127.0.0.1")
     pool = HTTPConnectionPool(reactor, persistent=False)
-    yield Client(port.getHost().port, store, Agent(reactor, pool=pool))
-    await port.stopListening()
-    await store.stop()
+    try:
+        yield Client(port.getHost().port, store, Agent(reactor, pool=pool))
+    finally:
+        await port.stopListening()

@@ -245,6 +245,8 @@ async def test_tags_filter_lists(client: Client) -> None:
 @pytest_twisted.ensureDeferred
 async def test_the_documented_paths_exist(client: Client) -> None:
     for schema in registry().values():
+        if "/" in schema.admin_path:
+            continue  # written by hand
         reply = await client.ask("OPTIONS", f"/{schema.admin_path}")
         hidden = not schema.generate_admin_api or schema.name == "targets"
         assert reply.status == (404 if hidden else 204), schema.name

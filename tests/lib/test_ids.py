@@ -69,6 +69,12 @@ def test_a_namespace_that_is_no_uuid_is_refused(make: object) -> None:
         make("nonsense", "name")  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("make", [ids.uuid3, ids.uuid5])
+def test_a_name_that_cannot_be_encoded_is_refused(make: object) -> None:
+    with pytest.raises(ValueError, match="not encodable"):
+        make(ROOT, "\ud800")  # type: ignore[operator]
+
+
 def test_children_make_other_ids_than_their_parent() -> None:
     ids.uuid4()
     pipes = [os.pipe() for _ in range(3)]

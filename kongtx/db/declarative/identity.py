@@ -40,7 +40,12 @@ def stable_id(
     else:
         name = schema.endpoint_key
         key = item.get(name) if name is not None and schema.fields[name].get("unique") else None
-    return uuid5(_namespace(schema.name), key) if isinstance(key, str) and key else None
+    if not isinstance(key, str) or not key:
+        return None
+    try:
+        return uuid5(_namespace(schema.name), key)
+    except ValueError:
+        return None  # no text that could be encoded; validation says so
 
 
 def _cache_key(

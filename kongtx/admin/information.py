@@ -1,0 +1,236 @@
+"""What the node says of itself. Kong: C{kong/api/routes/kong.lua}, C{health.lua}, C{cache.lua}."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kongtx._version import KONG_VERSION, __version__
+from kongtx.admin.answers import NO_CONTENT, NOT_FOUND, Answer, abort, message
+from kongtx.admin.call import Call
+from kongtx.admin.interfaces import IDeclarativeLoader, INodeInfo
+from kongtx.admin.routing import Endpoint, Router
+from kongtx.admin.settings import AdminSettings
+from kongtx.db.errors import StoreError
+from kongtx.db.store import Store
+from kongtx.lib.loglevel import LEVEL_NAMES
+from kongtx.schema import number
+from kongtx.schema.forms import infer_value
+
+_NUMBER = number()
+_UNITS = {"k": 10, "m": 20, "g": 30}
+
+
+class Information:
+    """Endpoints about the node.
+
+    @param loader: the declarative configuration, if there is no database.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: AdminSettings,
+        node: INodeInfo,
+        loader: IDeclarativeLoader | None,
+        router: Router,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._node = node
+        self._loader = loader
+        self._router = router
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        """Those of the Admin API."""
+        yield Endpoint("/", {"GET": self.index})
+        yield from self.shared()
+        yield Endpoint("/endpoints", {"GET": self.paths})
+        yield Endpoint("/timers", {"GET": self.timers})
+        yield Endpoint("/cache", {"DELETE": self.purge})
+        yield Endpoint("/cache/{key}", {"GET": self.cached, "DELETE": self.drop})
+        yield Endpoint("/debug/node/log-level", {"GET": self.log_level})
+        yield Endpoint("/debug/node/log-level/{log_level}", {"PUT": self._setter(False)})
+        cluster = "cluster"
+        if self._settings.role == "control_plane":
+            cluster = "cluster/control-planes-nodes"
+        yield Endpoint(f"/debug/{cluster}/log-level/{{log_level}}", {"PUT": self._setter(True)})
+
+    def shared(self) -> Iterator[Endpoint]:
+        """Those that status listeners have too."""
+        yield Endpoint("/status", {"GET": self.status})
+        yield Endpoint("/status/dns", {"GET": self.dns})
+
+    async def index(self, call: Call) -> Answer:
+        """C{GET /}."""
+        node = self._node
+        names: dict[str, None] = {}
+        async for plugin in self._store["plugins"].each():
+            names.setdefault(plugin["name"])
+        available = {
+            name: {"version": version, "priority": priority}
+            for name, (version, priority) in node.plugins().items()
+        }
+        return Answer(
+            200,
+            {
+                "tagline": "Welcome to kong",
+                "version": KONG_VERSION,
+                "kongtx_version": __version__,
+                "edition": "community",
+                "hostname": node.hostname,
+                "node_id": node.node_id,
+                # Clients show it; there is no Lua.
+                "lua_version": "LuaJIT 2.1.0",
+                "timers": node.timers(),
+                "plugins": {
+                    "available_on_server": available,
+                    "enabled_in_cluster": list(names),
+                },
+                "pids": node.pids(),
+                "configuration": node.configuration(),
+            },
+        )
+
+    async def status(self, call: Call) -> Answer:
+        """C{GET /status}."""
+        size = _sizes(call)
+        workers, stores = self._node.memory()
+        body: dict[str, Any] = {
+            "memory": {
+                "workers_lua_vms": [
+                    {"pid": pid, "http_allocated_gc": size(used)} for pid, used in workers.items()
+                ],
+                "lua_shared_dicts": {
+                    name: {"allocated_slabs": size(used), "capacity": size(capacity)}
+                    for name, (used, capacity) in stores.items()
+                },
+            },
+            "server": self._node.connections(),
+        }
+        if self._loader is not None:
+            body["configuration_hash"] = await self._loader.digest()
+        else:
+            body["database"] = {"reachable": await self._is_reachable()}
+        return Answer(200, body)
+
+    async def _is_reachable(self) -> bool:
+        try:
+            await self._store.connector.ping()
+        except StoreError:
+            return False
+        return True
+
+    async def dns(self, call: Call) -> Answer:
+        """C{GET /status/dns}."""
+        statistics = self._node.dns_statistics()
+        if statistics is None:
+            return message(501, "not implemented with the legacy DNS client")
+        return Answer(200, {"worker": self._node.worker(), "stats": statistics})
+
+    async def paths(self, call: Call) -> Answer:
+        """C{GET /endpoints}."""
+        found = [endpoint.path for endpoint in self._router]
+        found.sort(key=lambda path: path.split("/"))
+        return Answer(200, {"data": found})
+
+    async def timers(self, call: Call) -> Answer:
+        """C{GET /timers}."""
+        node = self._node
+        return Answer(200, {"worker": node.worker(), "stats": node.timer_statistics()})
+
+    async def cached(self, call: Call) -> Answer:
+        """C{GET /cache/{key}}."""
+        value = await self._node.cache_get(call.parameter("key"))
+        if value is None:
+            return NOT_FOUND
+        return Answer(200, value if isinstance(value, (dict, list)) else {"message": value})
+
+    async def drop(self, call: Call) -> Answer:
+        """C{DELETE /cache/{key}}."""
+        await self._node.cache_delete(call.parameter("key"))
+        return NO_CONTENT
+
+    async def purge(self, call: Call) -> Answer:
+        """C{DELETE /cache}."""
+        await self._node.cache_purge()
+        return NO_CONTENT
+
+    async def log_level(self, call: Call) -> Answer:
+        """C{GET /debug/node/log-level}."""
+        return message(200, f"log level: {self._node.log_level()}")
+
+    def _setter(self, cluster: bool) -> Callable[[Call], Any]:
+        async def change(call: Call) -> Answer:
+            if self._settings.database == "off":
+                raise abort(405, "cannot change log level when not using a database")
+            level = call.parameter("log_level")
+            if level not in LEVEL_NAMES:
+                raise abort(400, f"unknown log level: {level}")
+            seconds = _timeout(call)
+            if level == self._node.log_level():
+                return message(200, f"log level is already {level}")
+            await self._node.set_log_level(level, seconds, cluster)
+            return message(200, "log level changed")
+
+        return change
+
+
+class Readiness:
+    """Whether load balancers should send traffic; on status listeners."""
+
+    def __init__(self, store: Store, settings: AdminSettings, node: INodeInfo) -> None:
+        self._store = store
+        self._settings = settings
+        self._node = node
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        """C{/status/ready}."""
+        yield Endpoint("/status/ready", {"GET": self.show, "POST": self.drain})
+
+    async def show(self, call: Call) -> Answer:
+        """C{GET /status/ready}."""
+        reason = self._node.not_ready()
+        if reason is None and self._settings.role != "control_plane":
+            try:
+                await self._store.connector.ping()
+            except StoreError:
+                reason = "failed to connect to database"
+        return message(200, "ready") if reason is None else message(503, reason)
+
+    async def drain(self, call: Call) -> Answer:
+        """C{POST /status/ready}."""
+        if call.body.plain().get("status") != "draining":
+            raise abort(400, "Bad request")
+        await self._node.drain()
+        return NO_CONTENT
+
+
+def _sizes(call: Call) -> Callable[[int], Any]:
+    """How a size in bytes is shown: C{unit} b, k, m, g, with C{scale} digits."""
+    unit = call.first("unit")
+    unit = "m" if unit is None else unit
+    scale = infer_value(call.first("scale"), _NUMBER)
+    scale = scale if isinstance(scale, (int, float)) else 2
+    key = unit.lower()
+    if key not in ("", "b", *_UNITS):
+        raise abort(400, f"invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')")
+    if not 0 <= scale <= 99:
+        raise abort(400, "scale must be equal or greater than 0")
+    if key in ("", "b"):
+        return lambda size: size
+    power, digits = _UNITS[key], int(scale)
+    return lambda size: f"{size / (1 << power):.{digits}f} {key.upper()}iB"
+
+
+def _timeout(call: Call) -> int:
+    """The seconds for which a log level is wanted, rounded up."""
+    given = call.first("timeout")
+    if given is None:
+        given = call.body.plain().get("timeout")
+    seconds = infer_value(given, _NUMBER) if isinstance(given, str) else given
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return 60
+    if not 0 <= seconds <= 1 << 31:
+        raise abort(400, "timeout must be greater than or equal to 0")
+    return int(-(-seconds // 1))
