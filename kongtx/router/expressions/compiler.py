@@ -45,6 +45,12 @@ class Trace:
         self.captures: dict[int, bytes] = {}
         self.names: dict[str, bytes] = {}
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self.matched = b""
+        self.captures.clear()
+        self.names.clear()
+
     def note(self, found: Found) -> None:
         """Add the groups of a regex; later ones replace earlier ones."""
         for number, group in enumerate(found.unnamed, 1):

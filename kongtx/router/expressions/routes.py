@@ -14,7 +14,7 @@ import attrs
 from kongtx.router import compatible
 from kongtx.router.conditions import Condition, Keys
 from kongtx.router.errors import ExpressionError, RouterError
-from kongtx.router.expressions.compiler import ExpressionCondition, Trace, compile_test
+from kongtx.router.expressions.compiler import ExpressionCondition, Test, Trace, compile_test
 from kongtx.router.expressions.tree import All, Node
 from kongtx.router.expressions.types import parse_checked
 from kongtx.router.facts import Facts
@@ -50,21 +50,26 @@ class ProtocolCondition:
 class ExpressionLocator:
     """Runs an expression again, to see what of the path it matched."""
 
-    __slots__ = ("_node",)
+    __slots__ = ("_node", "_test", "_trace")
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._trace = Trace()
+        self._test: Test | None = None
 
     def locate(self, facts: Facts) -> Found | None:
         """Find what of the path is matched, and the groups."""
-        trace = Trace()
-        compile_test(self._node, trace)(facts)
+        trace = self._trace
+        if self._test is None:
+            # Most routes of a large set never win.
+            self._test = compile_test(self._node, trace)
+        trace.clear()
+        self._test(facts)
         if not trace.matched and not trace.captures:
             return None
-        unnamed = tuple(
-            trace.captures.get(n, b"") for n in range(1, max(trace.captures, default=0) + 1)
-        )
-        return Found(0, len(trace.matched), unnamed, trace.names)
+        last = max(trace.captures, default=0)
+        unnamed = tuple(trace.captures.get(number, b"") for number in range(1, last + 1))
+        return Found(0, len(trace.matched), unnamed, dict(trace.names))
 
 
 def compile_route(route: Route, service: Service | None) -> list[Entry]:
