@@ -698,3 +698,68 @@ def test_errors_of_shorthands_are_reported_alone() -> None:
             }
         ]
     }
+
+
+def flattened(document: dict[str, Any]) -> list[dict[str, Any]]:
+    with pytest.raises(DeclarativeError) as caught:
+        load(document)
+    body = caught.value.to_dict(flattened=True)
+    assert body["fields"] == {}
+    found: list[dict[str, Any]] = body["flattened_errors"]
+    return sorted(found, key=lambda entry: entry["entity_type"])
+
+
+def test_errors_of_an_entity_in_the_place_of_a_reference_are_its_own() -> None:
+    bad = {"cert": "", "key": "", "tags": ["c"]}
+    service = {"name": "s", "url": "https://h", "client_certificate": bad}
+    assert flattened({"services": [service]}) == [
+        {
+            "entity_type": "certificate",
+            "entity_tags": ["c"],
+            "entity": bad,
+            "errors": [
+                {"type": "field", "field": name, "message": "length must be at least 1"}
+                for name in ("cert", "key")
+            ],
+        }
+    ]
+
+
+def test_errors_of_nested_entities_carry_the_id_of_their_parent() -> None:
+    service = {"id": ID, "host": "h", "routes": [{"super_duper_invalid": True}]}
+    (entry,) = flattened({"services": [service]})
+    assert entry["entity"] == {"super_duper_invalid": True, "service": {"id": ID}}
+
+
+def test_what_is_invalid_does_not_name_an_entity() -> None:
+    service = {"id": 1234, "name": False, "tags": ["t", [1.5]], "url": "http://h"}
+    (entry,) = flattened({"services": [service]})
+    assert sorted(entry) == ["entity", "entity_type", "errors"]
+    assert entry["entity"] == service
+    assert [error["field"] for error in entry["errors"]] == ["id", "name", "tags.2"]
+
+
+def test_repeated_targets_are_listed_with_the_ids_they_got() -> None:
+    targets = [{"target": "10.0.0.1:80", "tags": ["1"]}, {"target": "10.0.0.1:80", "tags": ["2"]}]
+    document = {"upstreams": [{"name": "a"}, {"name": "b", "targets": targets}]}
+    (entry,) = flattened(document)
+    assert (entry["entity_tags"], entry["entity_type"]) == (["2"], "target")
+    assert entry["errors"] == [
+        {
+            "type": "entity",
+            "message": "uniqueness violation: 'targets' entity with primary key set to "
+            f"'{entry['entity_id']}' already declared",
+        }
+    ]
+    assert "id" not in document["upstreams"][0]
+
+
+def test_references_to_nothing_are_listed_by_entity() -> None:
+    (entry,) = flattened({"routes": [{"name": "r", "paths": ["/"], "service": "foo"}]})
+    assert entry["entity_name"] == "r"
+    assert entry["errors"] == [
+        {
+            "type": "entity",
+            "message": "invalid reference 'service: foo' (no such entry in 'services')",
+        }
+    ]

@@ -107,6 +107,16 @@ def _add(
 ) -> None:
     errors = dict(error) if isinstance(error, dict) else {ENTITY: error}
     own = dict(entity)
+    for field, parent in _parents(entity_type, children):
+        value = own.get(field)
+        if isinstance(value, dict):
+            # A whole entity where a reference to one is expected.
+            del own[field]
+            if _identity(value) is not None:
+                own[field] = {"id": value["id"]}
+            inner = errors.pop(field, None)
+            if inner:
+                _add(parent, value, inner, found, children)
     for child, field in children[entity_type].items():
         items = own.get(child)
         if not isinstance(items, list):
@@ -123,6 +133,15 @@ def _add(
                 errors.setdefault(child, {})[str(index + 1)] = inner
     if errors:
         found.append(_entry(entity_type, own, errors))
+
+
+def _parents(entity_type: str, children: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
+    """The foreign fields of an entity, each with the entity it refers to."""
+    return [
+        (fields[entity_type], parent)
+        for parent, fields in children.items()
+        if entity_type in fields
+    ]
 
 
 def _entry(entity_type: str, entity: dict[str, Any], errors: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from kongtx.db.declarative.variants import COMMENTS, Variants, child_fields, kno
 from kongtx.entities import DEFAULT_WORKSPACE
 from kongtx.schema import Context, Field, Record, SchemaRegistry, boolean, string
 from kongtx.schema.errors import UNKNOWN, ShorthandViolation
-from kongtx.schema.field import INSERT
+from kongtx.schema.field import INSERT, copy_value
 
 VERSIONS = ("1.1", "2.1", "3.0")
 #: The hash of a node without configuration, and of an empty one.
@@ -143,7 +143,7 @@ class DeclarativeFormat:
             raise self._refused(errors, migrated)
         flattened = flatten(reading.nodes, self.registry)
         if flattened.errors:
-            raise self._refused(flattened.errors, migrated)
+            raise self._refused(flattened.errors, _with_ids(migrated, reading.nodes))
         entities = self._ordered(flattened)
         empty = not any(name != "workspaces" for name in entities)
         if default_workspace:
@@ -301,6 +301,18 @@ class _Reading:
                 errors = variants.resolved.errors(processed, INSERT)
                 if errors:
                     into.add(node.path, errors)
+
+
+def _with_ids(document: dict[str, Any], nodes: list[Node]) -> dict[str, Any]:
+    """A copy of a document with the ids that its entities got, where they are lasting."""
+    out: dict[str, Any] = copy_value(document)
+    for node in nodes:
+        place: Any = out
+        for step in node.path:
+            place = place[step - 1 if isinstance(step, int) else step]
+        if node.lasting:
+            place.setdefault("id", node.own["id"])
+    return out
 
 
 def _count(item: Mapping[str, Any], children: Mapping[str, Mapping[str, str]], name: str) -> int:
