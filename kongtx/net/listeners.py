@@ -10,17 +10,20 @@ import ssl
 from functools import partial
 from typing import Any
 
+from attrs import frozen
 from twisted.internet import error
-from twisted.internet.tcp import Port
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kongtx.net.connections import ServerConnection
 from kongtx.net.driving import Driven
 from kongtx.net.errors import ProxyProtocolError
-from kongtx.net.ports import TCPPort, UNIXPort
+from kongtx.net.facts import TLSSettings, keep_server_names
+from kongtx.net.interfaces import INativeReactor
+from kongtx.net.ports import TCPPort
 from kongtx.net.proxy_protocol import ProxyDecoder, ProxyHeader
-from kongtx.net.tls import TLSConnection, TLSSettings, keep_server_names
+from kongtx.net.stock import StockListenerFactory
+from kongtx.net.tls import TLSConnection
 
 _log = Logger()
 
@@ -114,28 +117,42 @@ class TLSListenerConnection(_ReadsProxyHeader, TLSConnection):
         super()._insecure(exc)
 
 
-class ListenerPort(TCPPort):
-    """A TCP port with C{_accepted} of its own."""
+@frozen
+class _Manner:
+    """How a listener's connections begin."""
 
+    tls: TLSSettings | None
+    header_timeout: float | None
 
-class UNIXListenerPort(UNIXPort):
-    """A UNIX socket with C{_accepted} of its own."""
+    @classmethod
+    def of(
+        cls, context: ssl.SSLContext | None, proxy_protocol: bool, handshake: float, shutdown: float
+    ) -> _Manner:
+        tls = None
+        if context is not None:
+            keep_server_names(context)
+            tls = TLSSettings(context, True, None, handshake, shutdown)
+        return cls(tls, handshake if proxy_protocol else None)
 
+    @property
+    def is_plain(self) -> bool:
+        return self.tls is None and self.header_timeout is None
 
-def _prepare(
-    port: Any, context: ssl.SSLContext | None, proxy_protocol: bool, timeouts: tuple[float, float]
-) -> Port:
-    handshake_timeout, shutdown_timeout = timeouts
-    header_timeout = handshake_timeout if proxy_protocol else None
-    if context is not None:
-        keep_server_names(context)
-        tls = TLSSettings(context, True, None, handshake_timeout, shutdown_timeout)
-        port._accepted = partial(TLSListenerConnection, tls, header_timeout)
-        port._type = "TLS"
-    elif proxy_protocol:
-        port._accepted = partial(PlainListenerConnection, header_timeout)
-    prepared: Port = port
-    return prepared
+    def start(self, port: Any) -> Any:
+        """Let a native port accept in this manner."""
+        if self.tls is not None:
+            port._accepted = partial(TLSListenerConnection, self.tls, self.header_timeout)
+            port._type = "TLS"
+        elif self.header_timeout is not None:
+            port._accepted = partial(PlainListenerConnection, self.header_timeout)
+        port.startListening()
+        return port
+
+    def wrap(self, reactor: Any, factory: Any) -> Any:
+        """Let a stock port accept in this manner."""
+        if self.is_plain:
+            return factory
+        return StockListenerFactory(reactor, factory, self.tls, self.header_timeout)
 
 
 def listen_tls(
@@ -152,7 +169,7 @@ def listen_tls(
 ) -> Any:
     """Listen on a TCP port and speak TLS with who connects.
 
-    @param reactor: a L{kongtx.net.reactor.KongtxReactor}.
+    @param reactor: native, or any other, where TLS costs more.
     @param port: a number, or a L{twisted.internet.tcp.Binding} (reuseport).
     @param context: a server's context; its SNI callback is wrapped to keep the server name. None
         for a listener that only has the PROXY protocol.
@@ -162,14 +179,10 @@ def listen_tls(
     @return: an L{twisted.internet.interfaces.IListeningPort}.
     @raise CannotListenError: as C{listenTCP}.
     """
-    listening = _prepare(
-        ListenerPort(port, factory, backlog, interface, reactor),
-        context,
-        proxy_protocol,
-        (handshake_timeout, shutdown_timeout),
-    )
-    listening.startListening()
-    return listening
+    manner = _Manner.of(context, proxy_protocol, handshake_timeout, shutdown_timeout)
+    if not INativeReactor.providedBy(reactor):
+        return reactor.listenTCP(port, manner.wrap(reactor, factory), backlog, interface)
+    return manner.start(TCPPort(port, factory, backlog, interface, reactor))
 
 
 def adopt_listener(
@@ -189,14 +202,7 @@ def adopt_listener(
     @param family: C{AF_INET}, C{AF_INET6} or C{AF_UNIX}.
     @raise UnsupportedAddressFamily: for any other.
     """
-    if family not in reactor._supportedAddressFamilies:
-        raise error.UnsupportedAddressFamily(family)
-    adopt: Any
-    if family == UNIXListenerPort.addressFamily:
-        adopt = partial(UNIXListenerPort._fromListeningDescriptor, reactor, descriptor)
-    else:
-        adopt = partial(ListenerPort._fromListeningDescriptor, reactor, descriptor, family)
-    timeouts = (handshake_timeout, shutdown_timeout)
-    listening = _prepare(adopt(factory), context, proxy_protocol, timeouts)
-    listening.startListening()
-    return listening
+    manner = _Manner.of(context, proxy_protocol, handshake_timeout, shutdown_timeout)
+    if manner.is_plain or not INativeReactor.providedBy(reactor):
+        return reactor.adoptStreamPort(descriptor, family, manner.wrap(reactor, factory))
+    return manner.start(reactor.adopted_port(descriptor, family, factory))

@@ -15,6 +15,7 @@ import math
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -25,10 +26,12 @@ from twisted.internet.base import DelayedCall, ReactorBase
 from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from kongtx.net.connections import ServerConnection
 from kongtx.net.connectors import TCPConnector, UNIXConnector, take_over
 from kongtx.net.descriptors import UNIXServerConnection
+from kongtx.net.interfaces import INativeReactor
 from kongtx.net.ports import TCPPort, UNIXPort
 from kongtx.net.transports import StreamConnection
 
@@ -70,6 +73,7 @@ class _ChildSignal:
         self._loop.call_soon_threadsafe(process.reapAllProcesses)
 
 
+@implementer(INativeReactor)
 class KongtxReactor(AsyncioSelectorReactor):
     """The reactor.
 
@@ -212,14 +216,20 @@ class KongtxReactor(AsyncioSelectorReactor):
 
     def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
         """See L{twisted.internet.interfaces.IReactorSocket.adoptStreamPort}."""
-        if addressFamily not in self._supportedAddressFamilies:
-            raise error.UnsupportedAddressFamily(addressFamily)
-        if addressFamily == socket.AF_UNIX:
-            port = UNIXPort._fromListeningDescriptor(self, fileDescriptor, factory)  # type: ignore[no-untyped-call]
-        else:
-            port = TCPPort._fromListeningDescriptor(self, fileDescriptor, addressFamily, factory)  # type: ignore[no-untyped-call]
+        port = self.adopted_port(fileDescriptor, addressFamily, factory)
         port.startListening()
         return port
+
+    def adopted_port(self, descriptor: int, family: int, factory: Any) -> Any:
+        """See L{kongtx.net.interfaces.INativeReactor.adopted_port}."""
+        if family not in self._supportedAddressFamilies:
+            raise error.UnsupportedAddressFamily(family)
+        adopt: Any
+        if family == socket.AF_UNIX:
+            adopt = partial(UNIXPort._fromListeningDescriptor, self, descriptor)
+        else:
+            adopt = partial(TCPPort._fromListeningDescriptor, self, descriptor, family)
+        return adopt(factory)
 
     def adoptStreamConnection(self, fileDescriptor: int, addressFamily: int, factory: Any) -> None:
         """See L{twisted.internet.interfaces.IReactorSocket.adoptStreamConnection}."""

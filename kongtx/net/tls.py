@@ -9,10 +9,8 @@ chose.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
 from twisted.internet import interfaces
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -21,43 +19,10 @@ from kongtx.net.connections import ClientConnection
 from kongtx.net.connectors import TCPClient, TCPConnector
 from kongtx.net.driving import Driven
 from kongtx.net.errors import TLSHandshakeError
+from kongtx.net.facts import TLSFacts, TLSSettings
+from kongtx.net.interfaces import INativeReactor
+from kongtx.net.stock import StockClientFactory
 from kongtx.net.transports import StreamConnection
-
-
-@frozen
-class TLSSettings:
-    """How to speak TLS.
-
-    @ivar context: certificates, verification, protocols; it may be changed in its SNI callback.
-    @ivar server_hostname: the name a client asks for and verifies; None on the server's side.
-    @ivar handshake_timeout: seconds from the TCP connection to the end of the handshake.
-    @ivar shutdown_timeout: seconds to wait for the peer's C{close_notify} after ours.
-    """
-
-    context: ssl.SSLContext
-    server_side: bool
-    server_hostname: str | None = None
-    handshake_timeout: float = 60.0
-    shutdown_timeout: float = 5.0
-
-
-def keep_server_names(context: ssl.SSLContext) -> None:
-    """Let connections tell the server name asked for; the SNI callback is still called."""
-    wrapped: Any = context.sni_callback
-    if isinstance(wrapped, _KeepsServerName):
-        return
-    context.sni_callback = _KeepsServerName(wrapped)
-
-
-@frozen
-class _KeepsServerName:
-    """An SNI callback that notes the name on the connection's L{ssl.SSLObject}."""
-
-    wrapped: Callable[..., Any] | None
-
-    def __call__(self, sslobj: Any, name: str | None, context: ssl.SSLContext) -> Any:
-        sslobj.kongtx_server_name = name
-        return None if self.wrapped is None else self.wrapped(sslobj, name, context)
 
 
 def _feed(ssl_protocol: Any, received: bytes) -> None:
@@ -71,7 +36,7 @@ def _feed(ssl_protocol: Any, received: bytes) -> None:
 
 
 @implementer(interfaces.ISSLTransport, interfaces.INegotiated)
-class TLSConnection(StreamConnection):
+class TLSConnection(TLSFacts, StreamConnection):
     """A connection whose bytes uvloop encrypts."""
 
     __slots__ = ()
@@ -151,46 +116,6 @@ class TLSConnection(StreamConnection):
     def _ssl_object(self) -> Any:
         return self._uv.get_extra_info("ssl_object")
 
-    def get_peer_certificate_der(self) -> bytes | None:
-        """Return the peer's certificate in DER, or None when it presented none."""
-        certificate: bytes | None = self._ssl_object.getpeercert(binary_form=True)
-        return certificate
-
-    def get_server_name(self) -> str | None:
-        """Return the server name (SNI) that the client asked for, in lower case, or None."""
-        if not self._tls.server_side:
-            return self._tls.server_hostname
-        name: str | None = getattr(self._ssl_object, "kongtx_server_name", None)
-        return None if name is None else name.lower()
-
-    def get_alpn(self) -> str | None:
-        """Return the protocol that ALPN chose, or None."""
-        chosen: str | None = self._ssl_object.selected_alpn_protocol()
-        return chosen
-
-    def get_cipher(self) -> str:
-        """Return the cipher suite's name, as OpenSSL writes it."""
-        return str(self._ssl_object.cipher()[0])
-
-    def get_tls_version(self) -> str:
-        """Return the protocol version, such as C{TLSv1.3}."""
-        return str(self._ssl_object.version())
-
-    @property
-    def negotiatedProtocol(self) -> bytes | None:
-        """What ALPN chose, as L{interfaces.INegotiated} tells it."""
-        chosen = self.get_alpn()
-        return None if chosen is None else chosen.encode("ascii")
-
-    def getPeerCertificate(self) -> Any:
-        """Return the peer's certificate as a pyOpenSSL C{X509}, or None."""
-        der = self.get_peer_certificate_der()
-        if der is None:
-            return None
-        from OpenSSL import crypto  # noqa: PLC0415 - pyOpenSSL is not needed otherwise
-
-        return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
-
 
 class TLSClientConnection(TLSConnection, ClientConnection):
     """A TLS connection that a connector made."""
@@ -235,6 +160,7 @@ def connect_tls(
 ) -> Any:
     """Connect to a TCP port and speak TLS on it.
 
+    @param reactor: native, or any other, where TLS costs more.
     @param factory: a L{twisted.internet.protocol.ClientFactory}; it hears
         C{clientConnectionFailed} with a L{TLSHandshakeError} when the handshake fails.
     @param context: a client's context; it says whether certificates and names are verified.
@@ -245,6 +171,10 @@ def connect_tls(
     """
     name = host if server_hostname is None else server_hostname
     connector: Any = TLSConnector(host, port, factory, timeout, bind_address, reactor)
+    if not INativeReactor.providedBy(reactor):
+        tls = TLSSettings(context, False, name or None, timeout)
+        wrapped = StockClientFactory(reactor, factory, tls)
+        return reactor.connectTCP(host, port, wrapped, timeout, bind_address)
     # The connector's own timer ends a slow handshake; uvloop's must not be first.
     connector.tls = TLSSettings(context, False, name or None, 2 * timeout + 1, shutdown_timeout)
     connector.connect()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 from twisted.internet.defer import Deferred
+from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.python.failure import Failure
 
@@ -63,7 +64,7 @@ class Recorders(ClientFactory):
 class Runner:
     """Runs a reactor until it is stopped, at most two seconds."""
 
-    def __init__(self, reactor: KongtxReactor) -> None:
+    def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
 
     def run(self) -> None:
@@ -110,6 +111,25 @@ def native_reactor() -> Iterator[KongtxReactor]:
 @pytest.fixture
 def runner(native_reactor: KongtxReactor) -> Runner:
     return Runner(native_reactor)
+
+
+@pytest.fixture(params=["native", "epoll"])
+def any_reactor(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The native reactor, and Twisted's own for where uvloop is missing."""
+    if request.param == "native":
+        yield request.getfixturevalue("native_reactor")
+        return
+    reactor = EPollReactor()
+    yield reactor
+    reactor.disconnectAll()
+    for reader in list(reactor._internalReaders):
+        reactor.removeReader(reader)
+        reader.connectionLost(None)
+
+
+@pytest.fixture
+def any_runner(any_reactor: Any) -> Runner:
+    return Runner(any_reactor)
 
 
 def echo(recorder: Recorder) -> None:

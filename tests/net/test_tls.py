@@ -38,44 +38,44 @@ def client_context(authority):
 
 
 @pytest.fixture
-def listening(native_reactor, server_context):
+def listening(any_reactor, server_context):
     """A TLS port, and the factory behind it."""
     factory = Recorders(echo)
-    port = listen_tls(native_reactor, 0, factory, server_context, interface="127.0.0.1")
+    port = listen_tls(any_reactor, 0, factory, server_context, interface="127.0.0.1")
     factory.port = port.getHost().port
     return factory
 
 
-def test_bytes_go_there_and_back(native_reactor, runner, listening, client_context):
+def test_bytes_go_there_and_back(any_reactor, any_runner, listening, client_context):
     def prepare(client):
         client.on_made = lambda it: it.transport.writeSequence([b"he", b"llo"])
         client.on_data = lambda it: it.received == b"hello" and it.transport.loseConnection()
-        client.on_lost = lambda _: native_reactor.stop()
+        client.on_lost = lambda _: any_reactor.stop()
 
     clients = Recorders(prepare)
-    connect_tls(native_reactor, "127.0.0.1", listening.port, clients, client_context, "localhost")
-    runner.run()
+    connect_tls(any_reactor, "127.0.0.1", listening.port, clients, client_context, "localhost")
+    any_runner.run()
     assert clients.made[0].received == b"hello"
     assert clients.made[0].lost.type is error.ConnectionDone
 
 
 def test_large_bodies_arrive_whole_in_both_directions(
-    native_reactor, runner, listening, client_context
+    any_reactor, any_runner, listening, client_context
 ):
     body = bytes(range(256)) * 40_000
 
     def prepare(client):
         client.on_made = lambda it: it.transport.write(body)
-        client.on_data = lambda it: len(it.received) == len(body) and native_reactor.stop()
+        client.on_data = lambda it: len(it.received) == len(body) and any_reactor.stop()
 
     clients = Recorders(prepare)
-    connect_tls(native_reactor, "127.0.0.1", listening.port, clients, client_context, "localhost")
-    runner.run()
+    connect_tls(any_reactor, "127.0.0.1", listening.port, clients, client_context, "localhost")
+    any_runner.run()
     assert clients.made[0].received == body
 
 
 def test_both_ends_tell_what_the_handshake_found(
-    native_reactor, runner, authority, server_context, client_context
+    any_reactor, any_runner, authority, server_context, client_context
 ):
     seen = {}
 
@@ -95,7 +95,7 @@ def test_both_ends_tell_what_the_handshake_found(
             verifyObject(interfaces.ISSLTransport, transport)
             verifyObject(interfaces.INegotiated, transport)
             if len(seen) == 2:
-                native_reactor.stop()
+                any_reactor.stop()
 
         return lambda it: setattr(it, "on_made", made)
 
@@ -104,17 +104,17 @@ def test_both_ends_tell_what_the_handshake_found(
     client_context.set_alpn_protocols(["http/1.1"])
     authority.issue_cert("client@example.com").configure_cert(client_context)
     port = listen_tls(
-        native_reactor, 0, Recorders(look("server")), server_context, interface="127.0.0.1"
+        any_reactor, 0, Recorders(look("server")), server_context, interface="127.0.0.1"
     )
     connect_tls(
-        native_reactor,
+        any_reactor,
         "127.0.0.1",
         port.getHost().port,
         Recorders(look("client")),
         client_context,
         "LOCALHOST",
     )
-    runner.run()
+    any_runner.run()
     assert seen["server"][:5] == ("localhost", "http/1.1", b"http/1.1", "TLSv1.3", True)
     assert seen["client"][:5] == ("LOCALHOST", "http/1.1", b"http/1.1", "TLSv1.3", True)
     names = [
@@ -127,7 +127,7 @@ def test_both_ends_tell_what_the_handshake_found(
 
 
 def test_a_certificate_is_chosen_by_server_name(
-    native_reactor, runner, authority, server_context, client_context
+    any_reactor, any_runner, authority, server_context, client_context
 ):
     other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("other.example").configure_cert(other)
@@ -138,37 +138,37 @@ def test_a_certificate_is_chosen_by_server_name(
 
     server_context.sni_callback = choose
     factory = Recorders()
-    port = listen_tls(native_reactor, 0, factory, server_context, interface="127.0.0.1")
+    port = listen_tls(any_reactor, 0, factory, server_context, interface="127.0.0.1")
 
     def prepare(client):
-        client.on_made = lambda _: native_reactor.stop()
+        client.on_made = lambda _: any_reactor.stop()
 
     clients = Recorders(prepare)
     connect_tls(
-        native_reactor,
+        any_reactor,
         "127.0.0.1",
         port.getHost().port,
         clients,
         client_context,
         "other.example",
     )
-    runner.run()
+    any_runner.run()
     assert len(clients.made) == 1
 
 
 def test_a_context_without_names_and_clients_without_certificates_tell_nothing(
-    native_reactor, runner, listening, client_context
+    any_reactor, any_runner, listening, client_context
 ):
     client_context.check_hostname = False
     seen = []
 
     def prepare(client):
         client.on_made = lambda it: it.transport.write(b"x")
-        client.on_data = lambda _: native_reactor.stop()
+        client.on_data = lambda _: any_reactor.stop()
 
     clients = Recorders(prepare)
-    connect_tls(native_reactor, "127.0.0.1", listening.port, clients, client_context, "")
-    runner.run()
+    connect_tls(any_reactor, "127.0.0.1", listening.port, clients, client_context, "")
+    any_runner.run()
     transport = listening.made[0].transport
     seen = (
         transport.get_server_name(),
@@ -181,14 +181,14 @@ def test_a_context_without_names_and_clients_without_certificates_tell_nothing(
 
 @pytest.mark.parametrize("server_name", ["other.example", None])
 def test_a_wrong_certificate_fails_the_connection(
-    native_reactor, runner, listening, client_context, server_name
+    any_reactor, any_runner, listening, client_context, server_name
 ):
     if server_name is None:
         client_context = ssl.create_default_context()
     clients = Recorders()
-    clients.on_failed = native_reactor.stop
-    connect_tls(native_reactor, "127.0.0.1", listening.port, clients, client_context, server_name)
-    runner.run()
+    clients.on_failed = any_reactor.stop
+    connect_tls(any_reactor, "127.0.0.1", listening.port, clients, client_context, server_name)
+    any_runner.run()
     assert clients.failed.check(TLSHandshakeError)
     assert clients.failed.check(error.ConnectError)
     assert clients.failed.value.untrusted
@@ -198,44 +198,40 @@ def test_a_wrong_certificate_fails_the_connection(
 
 
 def test_a_peer_that_does_not_speak_tls_fails_the_connection(
-    native_reactor, runner, client_context
+    any_reactor, any_runner, client_context
 ):
     def prepare(server):
         server.on_data = lambda it: it.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    port = native_reactor.listenTCP(0, Recorders(prepare), interface="127.0.0.1")
+    port = any_reactor.listenTCP(0, Recorders(prepare), interface="127.0.0.1")
     clients = Recorders()
-    clients.on_failed = native_reactor.stop
-    connect_tls(
-        native_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost"
-    )
-    runner.run()
+    clients.on_failed = any_reactor.stop
+    connect_tls(any_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost")
+    any_runner.run()
     assert clients.failed.check(TLSHandshakeError)
     assert not clients.failed.value.untrusted
 
 
 def test_a_peer_that_closes_in_the_handshake_fails_the_connection(
-    native_reactor, runner, client_context
+    any_reactor, any_runner, client_context
 ):
     def prepare(server):
         server.on_data = lambda it: it.transport.loseConnection()
 
-    port = native_reactor.listenTCP(0, Recorders(prepare), interface="127.0.0.1")
+    port = any_reactor.listenTCP(0, Recorders(prepare), interface="127.0.0.1")
     clients = Recorders()
-    clients.on_failed = native_reactor.stop
-    connect_tls(
-        native_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost"
-    )
-    runner.run()
+    clients.on_failed = any_reactor.stop
+    connect_tls(any_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost")
+    any_runner.run()
     assert clients.failed.check(TLSHandshakeError)
 
 
-def test_the_timeout_counts_for_the_handshake_too(native_reactor, runner, client_context):
-    servers = Recorders(lambda it: setattr(it, "on_lost", lambda _: native_reactor.stop()))
-    port = native_reactor.listenTCP(0, servers, interface="127.0.0.1")
+def test_the_timeout_counts_for_the_handshake_too(any_reactor, any_runner, client_context):
+    servers = Recorders(lambda it: setattr(it, "on_lost", lambda _: any_reactor.stop()))
+    port = any_reactor.listenTCP(0, servers, interface="127.0.0.1")
     clients = Recorders()
     connect_tls(
-        native_reactor,
+        any_reactor,
         "127.0.0.1",
         port.getHost().port,
         clients,
@@ -243,111 +239,112 @@ def test_the_timeout_counts_for_the_handshake_too(native_reactor, runner, client
         "localhost",
         timeout=0.05,
     )
-    runner.run()
+    any_runner.run()
     assert clients.failed.check(error.TimeoutError)
     assert clients.made == []
 
 
-def test_a_connector_can_be_stopped_in_the_handshake(native_reactor, runner, client_context):
+def test_a_connector_can_be_stopped_in_the_handshake(any_reactor, any_runner, client_context):
     def prepare(server):
-        server.on_data = lambda _: connector.stopConnecting()
-        server.on_lost = lambda _: native_reactor.stop()
+        server.on_data = lambda _: connector.disconnect()
+        server.on_lost = lambda _: any_reactor.stop()
 
     servers = Recorders(prepare)
-    port = native_reactor.listenTCP(0, servers, interface="127.0.0.1")
+    port = any_reactor.listenTCP(0, servers, interface="127.0.0.1")
     clients = Recorders()
     connector = connect_tls(
-        native_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost"
+        any_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost"
     )
-    runner.run()
-    assert clients.failed.check(error.UserError)
+    any_runner.run()
+    assert clients.failed.check(error.UserError, TLSHandshakeError)
+    assert clients.made == []
 
 
-def test_a_refused_connection_fails_as_without_tls(native_reactor, runner, client_context):
+def test_a_refused_connection_fails_as_without_tls(any_reactor, any_runner, client_context):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         clients = Recorders()
-        clients.on_failed = native_reactor.stop
-        connect_tls(native_reactor, "127.0.0.1", unused.getsockname()[1], clients, client_context)
-        runner.run()
+        clients.on_failed = any_reactor.stop
+        connect_tls(any_reactor, "127.0.0.1", unused.getsockname()[1], clients, client_context)
+        any_runner.run()
     assert clients.failed.check(error.ConnectionRefusedError)
 
 
 def test_a_client_that_sends_nothing_is_dropped_after_the_handshake_timeout(
-    native_reactor, runner, server_context
+    any_reactor, any_runner, server_context
 ):
     factory = Recorders()
     port = listen_tls(
-        native_reactor,
+        any_reactor,
         0,
         factory,
         server_context,
         interface="127.0.0.1",
         handshake_timeout=0.05,
     )
-    clients = Recorders(lambda it: setattr(it, "on_lost", lambda _: native_reactor.stop()))
-    native_reactor.connectTCP("127.0.0.1", port.getHost().port, clients)
-    runner.run()
+    clients = Recorders(lambda it: setattr(it, "on_lost", lambda _: any_reactor.stop()))
+    any_reactor.connectTCP("127.0.0.1", port.getHost().port, clients)
+    any_runner.run()
     assert clients.made[0].lost.check(error.ConnectionDone, error.ConnectionLost)
     assert factory.made == []
 
 
-def test_a_client_that_speaks_no_tls_is_dropped(native_reactor, runner, listening):
+def test_a_client_that_speaks_no_tls_is_dropped(any_reactor, any_runner, listening):
     def prepare(client):
         client.on_made = lambda it: it.transport.write(b"GET / HTTP/1.1\r\n\r\n")
-        client.on_lost = lambda _: native_reactor.stop()
+        client.on_lost = lambda _: any_reactor.stop()
 
-    native_reactor.connectTCP("127.0.0.1", listening.port, Recorders(prepare))
-    runner.run()
+    any_reactor.connectTCP("127.0.0.1", listening.port, Recorders(prepare))
+    any_runner.run()
     assert listening.made == []
 
 
-def test_an_abort_is_seen_as_a_loss(native_reactor, runner, listening, client_context):
+def test_an_abort_is_seen_as_a_loss(any_reactor, any_runner, listening, client_context):
     listening.prepare = lambda it: (
         setattr(it, "on_data", lambda server: server.transport.abortConnection()),
     )
 
     def prepare(client):
         client.on_made = lambda it: it.transport.write(b"x")
-        client.on_lost = lambda _: native_reactor.stop()
+        client.on_lost = lambda _: any_reactor.stop()
 
     clients = Recorders(prepare)
-    connect_tls(native_reactor, "127.0.0.1", listening.port, clients, client_context, "localhost")
-    runner.run()
+    connect_tls(any_reactor, "127.0.0.1", listening.port, clients, client_context, "localhost")
+    any_runner.run()
     assert clients.made[0].lost.type is error.ConnectionLost
     assert listening.made[0].lost.type is error.ConnectionAborted
 
 
-def test_addresses_outlive_the_connection(native_reactor, runner, listening, client_context):
+def test_addresses_outlive_the_connection(any_reactor, any_runner, listening, client_context):
     def prepare(client):
         client.on_made = lambda it: it.transport.loseConnection()
-        client.on_lost = lambda _: native_reactor.stop()
+        client.on_lost = lambda _: any_reactor.stop()
 
     clients = Recorders(prepare)
-    connect_tls(native_reactor, "127.0.0.1", listening.port, clients, client_context, "localhost")
-    runner.run()
+    connect_tls(any_reactor, "127.0.0.1", listening.port, clients, client_context, "localhost")
+    any_runner.run()
     assert clients.made[0].transport.getPeer().port == listening.port
     assert clients.made[0].transport.getPeer().host == "127.0.0.1"
 
 
-def test_a_listening_socket_is_adopted(native_reactor, runner, server_context, client_context):
+def test_a_listening_socket_is_adopted(any_reactor, any_runner, server_context, client_context):
     def prepare(client):
-        client.on_made = lambda _: native_reactor.stop()
+        client.on_made = lambda _: any_reactor.stop()
 
     with socket.create_server(("127.0.0.1", 0), backlog=7) as listener:
         listener.setblocking(False)
         number = listener.getsockname()[1]
         port = adopt_listener(
-            native_reactor, listener.fileno(), socket.AF_INET, Recorders(), server_context
+            any_reactor, listener.fileno(), socket.AF_INET, Recorders(), server_context
         )
     assert port.getHost().port == number
     clients = Recorders(prepare)
-    connect_tls(native_reactor, "127.0.0.1", number, clients, client_context, "localhost")
-    runner.run()
+    connect_tls(any_reactor, "127.0.0.1", number, clients, client_context, "localhost")
+    any_runner.run()
     assert len(clients.made) == 1
 
 
-def test_producers_pause_and_resume(native_reactor, runner, listening, client_context):
+def test_producers_pause_and_resume(any_reactor, any_runner, listening, client_context):
     body = b"x" * 20_000_000
     chunk = 100_000
     calls = []
@@ -392,17 +389,17 @@ def test_producers_pause_and_resume(native_reactor, runner, listening, client_co
             it.received = b""
 
         client.on_data = count
-        client.on_lost = lambda _: native_reactor.stop()
+        client.on_lost = lambda _: any_reactor.stop()
 
     connect_tls(
-        native_reactor,
+        any_reactor,
         "127.0.0.1",
         listening.port,
         Recorders(prepare),
         client_context,
         "localhost",
     )
-    runner.run()
+    any_runner.run()
     assert sum(got) == len(body)
     assert calls[:2] == ["pause", "resume"]
-    assert calls.count("pause") == calls.count("resume")
+    assert calls.count("pause") - calls.count("resume") in (0, 1)
