@@ -6,6 +6,7 @@ body's pieces, then its end; or that it failed, once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -45,10 +46,29 @@ _SPECIAL: Final = frozenset(
     )
 )
 
+# The same fields as lines, each from the end of the line before it.
+_SPECIAL_LINES: Final = re.compile(
+    rb"\n(?=[CcKkPpTtUuVvXx])((?i:connection|content-length|keep-alive|proxy-connection|trailer"
+    rb"|transfer-encoding|upgrade|via|x-accel-buffering|x-accel-charset|x-accel-expires"
+    rb"|x-accel-limit-rate|x-accel-redirect|x-pad)):[ \t]*([^\r]*)\r"
+)
+# Special fields that need no more than to be left out.
+_LEFT_OUT: Final = frozenset(name for name in _SPECIAL if name.startswith((b"x-", b"keep-alive")))
+
+# Statuses without a body, whatever their Content-Length says.
+_SHORT: Final = frozenset((b"204", b"304"))
+
 #: A longer response head is garbage, in bytes.
 HEAD_BYTES: Final = 64 * 1024
 # Bodies with more than this to come are counted, not parsed.
 _DIRECT: Final = 16 * 1024
+
+
+class _Nothing:
+    """A parser with these callbacks only checks."""
+
+
+_NOTHING: Final = _Nothing()
 
 
 @implementer(IProtocol, IPushProducer)
@@ -70,6 +90,7 @@ class ClientChannel:
         "_minor",
         "_parser",
         "_parts",
+        "_raw",
         "_read_timeout",
         "_reply",
         "_seconds",
@@ -182,6 +203,7 @@ class ClientChannel:
         head_only: bool,
         read_timeout: float,
         write_timeout: float,
+        raw: bool = False,
     ) -> None:
         """Begin an exchange.
 
@@ -191,8 +213,10 @@ class ClientChannel:
         @param head_only: the method is HEAD.
         @param read_timeout: in seconds, between two reads once the request has been sent.
         @param write_timeout: in seconds, between two moments at which the peer takes something.
+        @param raw: the response's head may be told by C{reply_raw}.
         """
         self._reply = reply
+        self._raw = raw
         self._head_only = head_only
         self._read_timeout = read_timeout
         self._write_timeout = write_timeout
@@ -338,6 +362,8 @@ class ClientChannel:
             return
         self.received = True
         if not self._started:
+            if self._raw and self._read_raw(reply, data):
+                return
             if self._early:
                 data = self._early + data
             if len(data) < 9:
@@ -349,6 +375,62 @@ class ClientChannel:
                 return
             self._minor = data[7] - 48
         self._parse(reply, data)
+
+    def _read_raw(self, reply: IReply, data: bytes) -> bool:
+        """Read a plain response whose whole head is there, and whose body has a length.
+
+        @return: whether it is one; if not, nothing has been done.
+        """
+        end = data.find(b"\r\n\r\n") + 2
+        if end == 1 or data[:9] != b"HTTP/1.1 " or self._early:
+            return False
+        pieces = _SPECIAL_LINES.split(data[:end])
+        length = -1
+        keeps = True
+        for name, value in zip(pieces[1::3], pieces[2::3], strict=True):
+            lower = name.lower()
+            if lower == b"content-length":
+                if length >= 0 or not value.isdigit():
+                    return False
+                length = int(value)
+            elif lower == b"connection":
+                token = value.lower()
+                if token == b"close":
+                    keeps = False
+                elif token != b"keep-alive":
+                    return False
+            elif lower not in _LEFT_OUT:
+                return False
+        if length < 0 or data[9:12] in _SHORT or data[9:10] == b"1":
+            return False
+        try:
+            HttpResponseParser(_NOTHING).feed_data(data[: end + 2])
+        except HttpParserError:
+            return False
+        self._told = self._started = True
+        self.status = int(data[9:12])
+        self.length = length
+        if not keeps:
+            self.special = {b"connection": b"close"}
+        self._minor = 1
+        self._hand_over_raw(reply, b"".join(pieces[::3]), data[end + 2 :], length)
+        return True
+
+    def _hand_over_raw(self, reply: IReply, head: bytes, body: bytes, length: int) -> None:
+        have = len(body)
+        if have < length:
+            self._direct = length - have
+            self._timer.set(self._seconds() + self._read_timeout)
+            reply.reply_raw(self, head, length, body, False, False)
+            return
+        if have > length:
+            self._excess = True
+            body = body[:length]
+        self._complete = True
+        self._timer.deadline = NEVER
+        reusable = self.special is None and self.request_sent and not self._excess
+        self._reply = None
+        reply.reply_raw(self, head, length, body, True, reusable)
 
     def _parse(self, reply: IReply, data: bytes) -> None:
         assert self._parser is not None

@@ -24,10 +24,14 @@ Head = tuple[
     bytes, bytes, int, list[Header], list[bytes], dict[bytes, bytes], bytes, int, bool, int
 ]
 
-_LINE: Final = re.compile(rb"([A-Z]+(?:-[A-Z]+)?) ([!-~]+) HTTP/1\.([01])\r\n")
+REQUEST_LINE: Final = re.compile(rb"([A-Z]+(?:-[A-Z]+)?) ([!-~]+) HTTP/1\.([01])\r\n")
 # A line that ends in LF alone, a CR that ends no line, or NUL: no head will come of it.
 _BROKEN: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\0")
 _COMMA: Final = re.compile(rb"[ \t]*,[ \t]*")
+
+
+#: Methods that llhttp has accepted; it knows some thirty.
+known_methods: Final[set[bytes]] = set()
 
 
 class _Fields:
@@ -44,17 +48,13 @@ class _Fields:
         self.headers.append((name.lower(), value.rstrip(b" \t")))
 
 
-# Heads come whole, so parsers between two heads are alike: any connection may use any of them.
-_parsers: list[tuple[_Fields, HttpRequestParser]] = []
-
-
 def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one pass, no calls)
     """Read a request's head.
 
     @param head: from the method to the empty line, which it includes.
     @return: the L{Head}, or the status that refuses it: 400, 405, 413, 414, 494 or 501.
     """
-    line = _LINE.match(head)
+    line = REQUEST_LINE.match(head)
     if line is None or len(head) > limits.request_line:
         status = _judge(head, line is not None, limits)
         if status:
@@ -62,19 +62,16 @@ def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one
         assert line is not None
     method, target, version = line.groups()
     minor = 1 if version == b"1" else 0
-    if _parsers:
-        fields, parser = pair = _parsers.pop()
-    else:
-        fields = _Fields()
-        parser = HttpRequestParser(fields)
-        pair = fields, parser
+    fields = _Fields()
+    # A new parser for each head: one is made faster than one is kept clean.
+    parser = HttpRequestParser(fields)
     try:
         parser.feed_data(head)
-        reusable = True
     except HttpParserUpgrade:
-        reusable = False
+        pass
     except HttpParserError:
         return 400
+    known_methods.add(method)
     headers, names = fields.headers, fields.names
     table = dict(headers)
     if len(table) != len(headers):
@@ -105,9 +102,6 @@ def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one
         length, status = _body_length(table, minor, limits)
         if status:
             return status
-    if reusable and keep and minor and not length:
-        fields.headers, fields.names = [], []
-        _parsers.append(pair)
     return method, target, minor, headers, names, table, name, port, keep, length
 
 

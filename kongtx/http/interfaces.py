@@ -78,6 +78,16 @@ class IServerChannel(Interface):
         @param ended: C{body} is all; the exchange is over.
         """
 
+    takes_raw: bool = Attribute("``bool``: whether ``respond_raw`` may be called.")
+
+    def respond_raw(head: bytes, headers: bytes, body: bytes, length: int, ended: bool) -> None:
+        """As C{respond}, with a header that needs no taking apart.
+
+        @param head: a status line and header lines.
+        @param headers: more header lines.
+        @param length: of the whole body in bytes; it is known.
+        """
+
     def write(data: bytes) -> None:
         """Send more of the body."""
 
@@ -115,6 +125,15 @@ class IReply(Interface):
         @param length: of the whole body in bytes (for HEAD: what it would be); -1: not known.
         @param complete: C{body} is all.
         @param reusable: if complete: another request may be sent.
+        """
+
+    def reply_raw(
+        channel: Any, head: bytes, length: int, body: bytes, complete: bool, reusable: bool
+    ) -> None:
+        """As C{reply_head}, if the request was sent with C{raw}: the head is not taken apart.
+
+        @param head: the status line and the header lines, without those of C{SPECIAL} names.
+        @param length: is known.
         """
 
     def reply_part(data: bytes) -> None:

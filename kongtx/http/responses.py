@@ -17,7 +17,7 @@ UNTIL_CLOSE: Final = 3
 
 _COLON: Final = b": ".join
 _LINES: Final = b"\r\n".join
-_CONNECTION: Final = (b"Connection: close\r\n\r\n", b"Connection: keep-alive\r\n\r\n")
+CONNECTION: Final = (b"Connection: close\r\n\r\n", b"Connection: keep-alive\r\n\r\n")
 
 
 def frame(status: int, head_only: bool, minor: int, length: int) -> tuple[int, bytes]:
@@ -48,9 +48,9 @@ def response_head(
             status_line(status, reason),
             _LINES(map(_COLON, headers)),
             framing,
-            _CONNECTION[keep],
+            CONNECTION[keep],
         )
-    return status_line(status, reason) + framing + _CONNECTION[keep]
+    return status_line(status, reason) + framing + CONNECTION[keep]
 
 
 def trailer_section(trailers: Sequence[Header]) -> bytes:

@@ -23,11 +23,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.http.body import ChunkedBody
-from kongtx.http.heads import judge_partial, parse_head
+from kongtx.http.heads import REQUEST_LINE, judge_partial, known_methods, parse_head
 from kongtx.http.interfaces import IExchange, IServerChannel
 from kongtx.http.limits import Limits
 from kongtx.http.responses import (
     CHUNKED,
+    CONNECTION,
     LENGTH,
     NO_BODY,
     UNTIL_CLOSE,
@@ -113,6 +114,7 @@ class ServerChannel:
 
     __slots__ = (
         "__weakref__",
+        "_block",
         "_body_paused",
         "_buffer",
         "_chunked",
@@ -123,12 +125,14 @@ class ServerChannel:
         "_left_out",
         "_looping",
         "_minor",
+        "_parsed",
         "_reading",
         "_registered",
         "_remaining",
         "_settings",
         "_timer",
         "_tunnel",
+        "_version",
         "body_received",
         "body_sent",
         "can_tunnel",
@@ -171,7 +175,10 @@ class ServerChannel:
         self._tunnel: Callable[[bytes], object] | None = None
         self.exchange: IExchange | None = None
         self.keep_alive = True
-        #: For the exchange's use: what is the same for all requests of the connection.
+        # The last head's fields, as received and as understood.
+        self._block = self._version = b""
+        self._parsed: Any = None
+        #: For the exchange's use: what is the same for all requests with the same header fields.
         self.memo: Any = None
         self.write_paused = False
         self.can_tunnel = True
@@ -298,20 +305,39 @@ class ServerChannel:
             if end == 3:
                 self._keep_partial(data)
                 return b""
-        if end == len(data):
-            head, rest = data, b""
-        else:
-            head, rest = data[:end], data[end:]
         settings = self._settings
-        parsed = parse_head(head, settings.limits)
-        if isinstance(parsed, int):
-            if head.startswith(_PREFACE) and settings.http2 is not None:
-                self._speak_http2(data)
+        cut = data.find(b"\r\n") + 2
+        block = data[cut:end]
+        if (
+            block == self._block
+            and (line := REQUEST_LINE.match(data)) is not None
+            and cut - 2 <= settings.limits.request_line
+            and line[3] == self._version
+            and line[2][0] == 47
+            and line[1] in known_methods
+        ):
+            # Clients repeat themselves: only the request line differs from the last head.
+            method, target, _ = line.groups()
+            headers, names, table, host, port, keep, remaining = self._parsed
+        else:
+            head = data[:end]
+            parsed = parse_head(head, settings.limits)
+            if isinstance(parsed, int):
+                if head.startswith(_PREFACE) and settings.http2 is not None:
+                    self._speak_http2(data)
+                else:
+                    self._refuse(parsed, head)
+                return b""
+            method, target, self._minor, headers, names, table, host, port, keep, remaining = parsed
+            self.memo = None
+            if data[len(method) + 1] == 47:
+                self._block = block
+                self._version = b"1" if self._minor else b"0"
+                self._parsed = parsed[3:]
             else:
-                self._refuse(parsed, head)
-            return b""
-        method, target, minor, headers, names, table, host, port, keep, remaining = parsed
-        self._minor = minor
+                self._block = b""
+        rest = b"" if end == len(data) else data[end:]
+        minor = self._minor
         self._head_only = method == b"HEAD"
         self.requests = requests = self.requests + 1
         self.head_received = end
@@ -481,13 +507,8 @@ class ServerChannel:
         length: int,
         ended: bool,
     ) -> None:
-        if self._remaining and (
-            self._expects
-            or self._remaining < 0
-            or self._remaining > self._settings.limits.discard_bytes
-        ):
-            # The rest of the request's body is not worth waiting for.
-            self.keep_alive = False
+        if self._remaining:
+            self._give_up_body()
         if ended and length < 0 and status != 304 and not self._head_only:
             length = len(body)
         self._framing, line = frame(status, self._head_only, self._minor, length)
@@ -505,6 +526,38 @@ class ServerChannel:
             self.transport.write(b"%b%x\r\n%b\r\n" % (head, len(body), body))
         else:
             self.transport.write(head + body)
+        if ended:
+            self.end()
+
+    def _give_up_body(self) -> None:
+        """Close after the answer if the rest of the request's body is not worth waiting for."""
+        if (
+            self._expects
+            or self._remaining < 0
+            or self._remaining > self._settings.limits.discard_bytes
+        ):
+            self.keep_alive = False
+
+    @property
+    def takes_raw(self) -> bool:
+        return not self._head_only
+
+    def respond_raw(
+        self, head: bytes, headers: bytes, body: bytes, length: int, ended: bool
+    ) -> None:
+        self._framing = LENGTH
+        self._left_out = length - len(body)
+        if self._remaining:
+            self._give_up_body()
+        head = b"%b%bContent-Length: %d\r\n%b" % (
+            head,
+            headers,
+            length,
+            CONNECTION[self.keep_alive],
+        )
+        self.head_sent = len(head)
+        self.body_sent = len(body)
+        self.transport.write(head + body)
         if ended:
             self.end()
 

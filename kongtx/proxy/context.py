@@ -136,6 +136,7 @@ class RequestContext:
     credential: Mapping[str, Any] | None = None
     pdk: Any = None
     hash_cookie: HashCookie | None = None
+    headers_changed = False
     phase = ""
     receive_ms = -1
     total_ms = 0
@@ -261,8 +262,17 @@ class RequestContext:
         self.clear_header(name)
         self.add_header(name, value)
 
+    def _own_headers(self) -> None:
+        """Take a copy before the first change: the connection's next request may share them."""
+        if not self.headers_changed:
+            self.headers_changed = True
+            self._names = list(self._names)
+            self.headers = list(self.headers)
+            self._fields = dict(self._fields)
+
     def add_header(self, name: bytes, value: bytes) -> None:
         _check_field(name, value)
+        self._own_headers()
         lower = name.lower()
         self._names.append(name)
         self.headers.append((lower, value))
@@ -272,11 +282,13 @@ class RequestContext:
 
     def clear_header(self, name: bytes) -> None:
         lower = name.lower()
-        if self._fields.pop(lower, None) is None:
+        if lower not in self._fields:
             return
+        self._own_headers()
+        del self._fields[lower]
         kept = [index for index, header in enumerate(self.headers) if header[0] != lower]
-        self._names[:] = [self._names[index] for index in kept]
-        self.headers[:] = [self.headers[index] for index in kept]
+        self._names = [self._names[index] for index in kept]
+        self.headers = [self.headers[index] for index in kept]
 
     # -- the request's body ------------------------------------------------------------------
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:

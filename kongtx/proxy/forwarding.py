@@ -64,39 +64,6 @@ def wants_trailers(request: RequestContext) -> bool:
     )
 
 
-def _forwarded(request: RequestContext) -> bytes:
-    """X-Forwarded-For to -Port and X-Real-IP of an untrusted client's connection."""
-    gateway = request.gateway
-    connection = request.connection
-    address = request.client_ip.encode()
-    port = connection.local[1]
-    return (
-        b"%b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %d\r\nX-Real-IP: %b\r\n"
-        b"X-Forwarded-Host: "
-        % (address, request.scheme, gateway.port_maps.get(port, port), address)
-    )
-
-
-def _forwarded_by_trusted(request: RequestContext) -> bytes:
-    """All X-Forwarded headers but For's beginning, as a trusted peer says."""
-    fields = request._fields
-    gateway = request.gateway
-    connection = request.connection
-    port = connection.local[1]
-    return (
-        b"%b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\nX-Real-IP: %b\r\n"
-        b"X-Forwarded-Host: %b\r\nX-Forwarded-Path: %b"
-        % (
-            (connection.peer[0] if b"x-forwarded-for" in fields else request.client_ip).encode(),
-            fields.get(b"x-forwarded-proto", request.scheme),
-            fields.get(b"x-forwarded-port", b"%d" % gateway.port_maps.get(port, port)),
-            request.client_ip.encode(),
-            fields.get(b"x-forwarded-host", request.host),
-            fields.get(b"x-forwarded-path", request.raw_path),
-        )
-    )
-
-
 def forwarded_scheme(request: RequestContext) -> bytes:
     """The scheme the client used, as far as the peer is trusted to tell."""
     if request.trusted:
@@ -111,7 +78,7 @@ def forwarded_host(request: RequestContext) -> bytes:
     return request.host
 
 
-def build_head(request: RequestContext, host: bytes, upgrade: bytes, framing: bytes) -> bytes:  # noqa: PLR0912
+def build_head(request: RequestContext, host: bytes, upgrade: bytes, framing: bytes) -> bytes:
     """The head of the request to the upstream.
 
     @param host: the Host header's value.
@@ -119,7 +86,6 @@ def build_head(request: RequestContext, host: bytes, upgrade: bytes, framing: by
     @param framing: the lines for the body's length; may be empty.
     """
     gateway = request.gateway
-    fields = request._fields
     match = request.match
     assert match is not None
     uri = escape_path(request.upstream_path)
@@ -127,52 +93,98 @@ def build_head(request: RequestContext, host: bytes, upgrade: bytes, framing: by
         uri = b"%b?%b" % (uri, request.query)
     elif request.target[-1:] == b"?":
         uri += b"?"
+    # A client's next request mostly has the same fields: only the line, path and id are new.
     connection = request.connection
+    key = (host, match.prefix, upgrade)
+    lines = connection.memo
+    if lines is None or lines[0] != key or request.headers_changed or gateway.trusted_peers:
+        lines = (key, *_build_lines(request, host, upgrade))
+        if not request.headers_changed:
+            connection.memo = lines
+    _, before, middle, after = lines
+    path = request._fields.get(b"x-forwarded-path") if request.trusted else None
+    return b"".join(
+        (
+            request.method,
+            b" ",
+            uri,
+            before,
+            request.raw_path if path is None else path,
+            middle,
+            request.request_id if gateway.sends_id_upstream else b"",
+            after,
+            framing,
+            b"\r\n",
+        )
+    )
+
+
+def _build_lines(request: RequestContext, host: bytes, upgrade: bytes) -> tuple[bytes, ...]:
+    """What stands before the forwarded path, between it and the request's id, and after that."""
+    gateway = request.gateway
+    fields = request._fields
+    match = request.match
+    assert match is not None
+    chain = _forwarded_for(request)
     prefix = match.prefix
     if request.trusted:
-        tail = _forwarded_by_trusted(request)
         prefix = fields.get(b"x-forwarded-prefix", prefix)
-    else:
-        if gateway.trusted_peers:
-            block = _forwarded(request)
-        else:
-            block = connection.memo
-            if block is None:
-                block = connection.memo = _forwarded(request)
-        tail = b"%b%b\r\nX-Forwarded-Path: %b" % (block, request.host, request.raw_path)
-    before = fields.get(b"x-forwarded-for")
-    if before is not None:
-        before = b", ".join([v for n, v in request.headers if n == b"x-forwarded-for"])
-        tail = b"%b, %b" % (before, tail)
+    before = b" HTTP/1.1\r\nHost: %b\r\nVia: %b\r\n%b\r\nX-Forwarded-Path: " % (
+        host,
+        gateway.via_upstream[request.minor],
+        chain,
+    )
+    middle = b"\r\n"
     if prefix and prefix != b"/":
-        tail = b"%b\r\nX-Forwarded-Prefix: %b" % (tail, prefix)
+        middle = b"\r\nX-Forwarded-Prefix: %b\r\n" % prefix
+    dropped = _DROPPED
+    after = b""
     if gateway.sends_id_upstream:
-        tail = b"%b\r\nX-Kong-Request-Id: %b" % (tail, request.request_id)
+        middle += b"X-Kong-Request-Id: "
         dropped = _DROPPED_WITH_ID
-    else:
-        dropped = _DROPPED
+        after = b"\r\n"
     if upgrade:
-        tail = b"%b\r\nConnection: keep-alive, Upgrade\r\nUpgrade: %b" % (tail, upgrade)
+        after += b"Connection: keep-alive, Upgrade\r\nUpgrade: %b\r\n" % upgrade
     else:
-        tail += b"\r\nConnection: keep-alive"
+        after += b"Connection: keep-alive\r\n"
     named = fields.get(b"connection")
     if named is not None and named not in _COMMON_CONNECTION:
         dropped = dropped | frozenset(connection_tokens(request.headers))
     if b"te" in fields and wants_trailers(request):
-        tail += b"\r\nTE: trailers"
+        after += b"TE: trailers\r\n"
     kept = [
         b"%b: %b\r\n" % (name, header[1])
-        for name, header in zip(request._names, request.headers, strict=False)
+        for name, header in zip(request._names, request.headers, strict=True)
         if header[0] not in dropped
     ]
-    return b"%b %b HTTP/1.1\r\nHost: %b\r\nVia: %b\r\nX-Forwarded-For: %b\r\n%b%b\r\n" % (
-        request.method,
-        uri,
-        host,
-        gateway.via_upstream[request.minor],
-        tail,
-        b"".join(kept),
-        framing,
+    return before, middle, after + b"".join(kept)
+
+
+def _forwarded_for(request: RequestContext) -> bytes:
+    """X-Forwarded-For, -Proto, -Port, -Host and X-Real-IP, as far as the peer may tell them."""
+    fields = request._fields
+    gateway = request.gateway
+    connection = request.connection
+    before = fields.get(b"x-forwarded-for")
+    if before is None:
+        chain = request.client_ip.encode()
+    else:
+        said = [value for name, value in request.headers if name == b"x-forwarded-for"]
+        chain = b", ".join((*said, connection.peer[0].encode()))
+    port = connection.local[1]
+    forwarded_port = b"%d" % gateway.port_maps.get(port, port)
+    if request.trusted:
+        forwarded_port = fields.get(b"x-forwarded-port", forwarded_port)
+    return (
+        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\n"
+        b"X-Real-IP: %b\r\nX-Forwarded-Host: %b"
+        % (
+            chain,
+            forwarded_scheme(request),
+            forwarded_port,
+            request.client_ip.encode(),
+            forwarded_host(request),
+        )
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time as _time
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
+from functools import partial
 from os import urandom
 from typing import Any, Final
 
@@ -139,12 +140,22 @@ class Gateway:
         self.sends_upstream_status = "x-kong-upstream-status" in enabled
         self.sends_request_id = "x-kong-request-id" in enabled
         self.sends_id_upstream = "x-kong-request-id" in enabled_headers(settings.headers_upstream)
+        self._sends_all = (
+            self.sends_upstream_latency
+            and self.sends_proxy_latency
+            and self.sends_via
+            and self.sends_request_id
+        )
         self.allows_debug_header = settings.allow_debug_header
         self.trusted_peers = TrustedPeers(settings.trusted_ips)
         self._real_ip_header = settings.real_ip_header.lower().replace("_", "-").encode()
         self.port_maps = settings.port_maps
         self.server = settings.server.encode()
         self.via = b"1.1 " + self.server
+        self._all_headers = (
+            b"X-Kong-Upstream-Latency: %%d\r\nX-Kong-Proxy-Latency: %%d\r\nVia: %b\r\n"
+            b"X-Kong-Request-Id: %%b\r\n" % self.via.replace(b"%", b"%%")
+        )
         self.via_upstream = tuple(version + self.server for version in (b"1.0 ", b"1.1 ", b"2 "))
         types = {"html": HTML, "json": JSON, "plain": PLAIN, "xml": XML}
         self.pages = ErrorPages(
@@ -173,6 +184,21 @@ class Gateway:
             ids += [digits[start : start + 32] for start in range(0, len(digits), 32)]
         return ids.pop()
 
+    def raw_headers(self, upstream_ms: int, proxy_ms: int, request_id: bytes) -> bytes:
+        """The core headers of a proxied response, as lines."""
+        if self._sends_all:
+            return self._all_headers % (upstream_ms, proxy_ms, request_id)
+        return b"".join(
+            line
+            for sent, line in (
+                (self.sends_upstream_latency, b"X-Kong-Upstream-Latency: %d\r\n" % upstream_ms),
+                (self.sends_proxy_latency, b"X-Kong-Proxy-Latency: %d\r\n" % proxy_ms),
+                (self.sends_via, b"Via: %b\r\n" % self.via),
+                (self.sends_request_id, b"X-Kong-Request-Id: %b\r\n" % request_id),
+            )
+            if sent
+        )
+
     def date(self) -> bytes:
         """The Date header's value (RFC 9110 §5.6.7)."""
         now = int(self.time())
@@ -200,13 +226,10 @@ class Gateway:
 
         @param listen: the parsed listen entry, for its flags; not needed for plain HTTP/1.1.
         """
-        settings = ChannelSettings(self.clock, self.settings.limits, self.begin, self.refuse)
+        begin = partial(Exchange, self)
+        settings = ChannelSettings(self.clock, self.settings.limits, begin, self.refuse)
         self._listeners.append(settings)
         return ListenerFactory(settings)
-
-    def begin(self, *head: Any) -> Exchange:
-        """The exchange of a request's head; what channels call."""
-        return Exchange(self, *head)
 
     def refuse(self, channel: Any, status: int, head: bytes) -> Refusal:
         """The exchange of a head that cannot be served; what channels call."""

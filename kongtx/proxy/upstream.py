@@ -25,7 +25,7 @@ from kongtx.proxy.forwarding import (
     upgrade_wanted,
     wants_trailers,
 )
-from kongtx.proxy.phases import as_deferred, report
+from kongtx.proxy.phases import EMPTY, as_deferred, report
 from kongtx.proxy.routes import RouteState, default_port, host_with_port, tls_identity
 from kongtx.proxy.tunnel import Tunnel
 
@@ -96,8 +96,10 @@ class Forwarding(Answering):
 
     def _choose(self) -> None:
         self._waiting = None
-        now = self.gateway.time()
-        self._chosen_at = now
+        # Without handlers nothing has taken time since the request came.
+        chain = self._chain
+        fresh = chain is EMPTY and self._body is None and not self._failed_tries
+        self._chosen_at = self.started if fresh else self.gateway.time()
         try:
             peer = self._balancer.pick(self, self._failed_peers)
         except KongtxError as error:
@@ -137,11 +139,15 @@ class Forwarding(Answering):
             return
         self._peer = peer
         gateway = self.gateway
-        now = gateway.time()
-        self._balancer_ms = milliseconds(now - self._chosen_at)
+        if self._waiting is None:
+            self._balancer_ms = 0
+        else:
+            self._waiting = None
+            now = gateway.time()
+            self._balancer_ms = milliseconds(now - self._chosen_at)
+            self._chosen_at = now
         if self.proxy_latency_ms < 0:
-            self.proxy_latency_ms = milliseconds(now - self.started)
-        self._chosen_at = now
+            self.proxy_latency_ms = milliseconds(self._chosen_at - self.started)
         self._balancer.started(peer)
         tls = None
         state = self._state
@@ -178,6 +184,7 @@ class Forwarding(Answering):
         if self._over:
             self.gateway.pool.release(channel)
             return
+        gateway = self.gateway
         state = self._state
         peer = self._peer
         self._upstream = channel
@@ -194,6 +201,16 @@ class Forwarding(Answering):
             read_timeout, write_timeout = state.read_timeout, state.write_timeout
         else:
             write_timeout, read_timeout = timeouts[1] / 1000, timeouts[2] / 1000
+        chain = self._chain
+        raw = (
+            chain is EMPTY or not (chain.header_filter or chain.body_filter or chain.log)
+        ) and not (
+            self.buffered
+            or self._upgrade
+            or self.response_headers
+            or gateway.sends_upstream_status
+            or self.hash_cookie is not None
+        )
         channel.send(
             self,
             head + body if body else head,
@@ -201,6 +218,7 @@ class Forwarding(Answering):
             self.method == b"HEAD",
             read_timeout,
             write_timeout,
+            raw and self.connection.takes_raw,
         )
         if not complete:
             self._stream_body()
@@ -373,6 +391,35 @@ class Forwarding(Answering):
             self._hold(body, complete)
             return
         self._relay(channel, length, body, complete)
+
+    def reply_raw(
+        self,
+        channel: ClientChannel,
+        head: bytes,
+        length: int,
+        body: bytes,
+        complete: bool,
+        reusable: bool,
+    ) -> None:
+        gateway = self.gateway
+        status = channel.status
+        elapsed = gateway.time() - self._chosen_at
+        self.upstream_latency_ms = upstream_ms = int(elapsed * 1000) if elapsed > 0 else 0
+        self._balancer.finished(self._peer, status, elapsed)
+        self.status = self.upstream_status = status
+        self.response_source = "service"
+        self.headers_sent = True
+        if complete:
+            self._upstream = None
+            if reusable:
+                gateway.pool.release(channel)
+            else:
+                channel.close()
+        connection = self.connection
+        headers = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
+        connection.respond_raw(head, headers, body, length, complete)
+        if not complete and connection.write_paused:
+            self.client_paused()
 
     def _relay(self, channel: ClientChannel, length: int, body: bytes, complete: bool) -> None:
         """Send the response's header on, through the filters, with the first of its body."""
