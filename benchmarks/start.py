@@ -1,0 +1,126 @@
+"""How long it takes from the start of a node to its first proxied request, and a reload.
+
+python benchmarks/start.py [--workers 2] [--runs 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing
+
+CONFIGURATION = """
+_format_version: "3.0"
+services:
+- name: upstream
+  url: http://127.0.0.1:%d
+  routes:
+  - name: all
+    paths: ["/"]
+"""
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    """Answers every GET with 204."""
+
+    def do_GET(self) -> None:
+        """See L{http.server.BaseHTTPRequestHandler}."""
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
+        """Say nothing."""
+
+
+def free_port() -> int:
+    """A port on which nobody listens just now."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_proxied(port: int) -> bool:
+    """Whether a request gets through."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return client.recv(4096).startswith(b"HTTP/1.1 204")
+    except OSError:
+        return False
+
+
+def environment(prefix: str, port: int, workers: int) -> dict[str, str]:
+    """The configuration of a node, as variables."""
+    return {
+        **os.environ,
+        "KONGTX_PREFIX": prefix,
+        "KONGTX_DATABASE": "off",
+        "KONGTX_DECLARATIVE_CONFIG": os.path.join(prefix, "kong.yml"),
+        "KONGTX_PROXY_LISTEN": f"127.0.0.1:{port} reuseport",
+        "KONGTX_ADMIN_LISTEN": f"127.0.0.1:{free_port()}",
+        "KONGTX_STATUS_LISTEN": "off",
+        "KONGTX_NGINX_WORKER_PROCESSES": str(workers),
+        "KONGTX_NGINX_DAEMON": "off",
+        "KONGTX_NGINX_USER": "nobody",
+    }
+
+
+def start_once(prefix: str, workers: int) -> float:
+    """Seconds from the command to the first proxied request."""
+    port = free_port()
+    command = [sys.executable, "-m", "kongtx.cli.main", "start"]
+    began = time.perf_counter()
+    node = subprocess.Popen(command, env=environment(prefix, port, workers))
+    try:
+        while not is_proxied(port):
+            if node.poll() is not None:
+                raise SystemExit("the node did not start")
+            time.sleep(0.002)
+        return time.perf_counter() - began
+    finally:
+        if node.poll() is None:
+            node.send_signal(signal.SIGQUIT)
+        node.wait()
+
+
+def main(workers: int, runs: int) -> None:
+    """Measure and print."""
+    upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as prefix:
+        with open(os.path.join(prefix, "kong.yml"), "w") as file:
+            file.write(CONFIGURATION % upstream.server_address[1])
+        # The first start also compiles modules and makes the store.
+        cold, *warm = [start_once(prefix, workers) for _ in range(runs + 1)]
+    upstream.shutdown()
+    figures = {
+        "benchmark": "start",
+        "workers": workers,
+        "first_run_s": round(cold, 3),
+        "start_to_first_request_s": round(statistics.median(warm), 3),
+        "slowest_s": round(max(warm), 3),
+    }
+    print(json.dumps(figures))
+    print(
+        f"{workers} workers: the first proxied request comes through "
+        f"{figures['start_to_first_request_s']} s after the start (median of {runs})"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=5)
+    arguments = parser.parse_args()
+    main(arguments.workers, arguments.runs)
