@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.balancer.balancers import Balancers
@@ -37,8 +39,9 @@ class HealthChecks(Service):
     """The health of all upstreams in this worker; see L{IHealthChecker}.
 
     Each worker counts what it sees at once, and tells the others what counted and which statuses
-    changed, so all come to the same statuses without waiting for each other. One worker makes the
-    active checks. A worker that starts asks that one for all statuses.
+    changed, so all come to the same statuses without waiting for each other. Where they differ for
+    a moment, the bus decides: all see its events in the same order, and the last status holds. One
+    worker makes the active checks. A worker that starts asks the others for their statuses.
 
     It makes itself the observer of C{balancers}; start it after their first update.
 
@@ -74,6 +77,9 @@ class HealthChecks(Service):
         self._monitors: dict[UpstreamBalancer, Monitor] = {}
         self._listeners: list[Listener] = []
         self._waiting: list[list[Any]] = []
+        # Statuses told by this worker that the bus has not brought back yet: until it does, what
+        # others tell came before them.
+        self._told: Counter[tuple[str, Key]] = Counter()
         self._timer: IDelayedCall | None = None
         self._endings: list[Callable[[], None]] = []
         balancers.observer = self
@@ -83,18 +89,15 @@ class HealthChecks(Service):
         super().startService()  # type: ignore[no-untyped-call]
         handlers = {
             "reports": self._on_reports,
-            "status": self._on_status,
-            "set": self._on_set,
             "hello": self._on_hello,
             "state": self._on_state,
         }
         for event, handler in handlers.items():
             self._endings.append(self._bus.subscribe(CHANNEL, event, self._handler(handler)))
-        # While the link to the others was down, what they said was missed.
-        self._endings.append(
-            self._bus.subscribe(BUS_CHANNEL, "reconnected", lambda *event: self._ask_others())
-        )
-        self._ask_others()
+        for event in ("status", "set"):
+            self._endings.append(self._bus.subscribe(CHANNEL, event, self._on_told))
+        self._endings.append(self._bus.subscribe(BUS_CHANNEL, "reconnected", self._reconnected))
+        self._publish("hello", {})
 
     def stopService(self) -> None:
         """End all checks and leave the others."""
@@ -164,9 +167,7 @@ class HealthChecks(Service):
         if address is not None:
             found, port = split_target(address if ":" in address else f"{address}:8000")
             ip = strip_brackets(found)
-        setting = [upstream_id, name, ip, port, healthy]
-        self._set(setting)
-        self._publish("set", {"setting": setting})
+        self._set(upstream_id, name, ip, port, healthy)
         if self._broadcast is not None:
             packet = (name, ip, str(port), "1" if healthy else "0", upstream_id)
             self._broadcast(CLUSTER_CHANNEL, "|".join((*packet, monitor.upstream.name)))
@@ -178,12 +179,11 @@ class HealthChecks(Service):
         """
         try:
             name, ip, port, health, upstream_id, _ = packet.split("|", 5)
-            setting = [upstream_id, name, strip_brackets(ip), int(port), health == "1"]
+            number = int(port)
         except ValueError:
             self._log.error("a packet that makes no sense came over the cluster: {p}", p=packet)
             return
-        self._set(setting)
-        self._publish("set", {"setting": setting})
+        self._set(upstream_id, name, strip_brackets(ip), number, health == "1")
 
     def subscribe(self, callback: Listener) -> Callable[[], None]:
         """See L{IHealthChecker}."""
@@ -205,31 +205,47 @@ class HealthChecks(Service):
         if waiting:
             self._publish("reports", {"reports": waiting})
 
-    def _turned(self, monitor: Monitor, key: Key, status: Status, own: bool) -> None:
+    def _turned(self, monitor: Monitor, key: Key, status: Status, tell: bool) -> None:
         if status not in (Status.HEALTHY, Status.UNHEALTHY):
             return
         upstream_id = monitor.upstream.id
-        if own:
+        if tell:
             # The reports that led to it first, so that nobody counts them afterwards.
             self._send_reports()
-            self._publish("status", {"upstream": upstream_id, "key": key, "status": status.value})
+            self._tell("status", [(upstream_id, key)], status.value)
         for listener in list(self._listeners):
             try:
                 listener(upstream_id, *key, status.value)
             except Exception:
                 self._log.failure("a listener to health checks failed")
 
-    def _publish(self, event: str, data: dict[str, Any]) -> None:
-        published = self._bus.publish(CHANNEL, event, {"from": self._me, **data})
-        published.addErrback(
-            lambda failure: self._log.debug(
+    def _tell(self, event: str, keys: list[tuple[str, Key]], status: str) -> None:
+        if keys and self.running:
+            self._told.update(keys)
+            self._publish(event, {"keys": keys, "status": status}, keys)
+
+    def _publish(
+        self, event: str, data: dict[str, Any], keys: Iterable[tuple[str, Key]] = ()
+    ) -> None:
+        def failed(failure: Failure) -> None:
+            self._came_back(keys)
+            self._log.warn(
                 "cannot tell other workers of {event}: {reason}",
                 event=event,
                 reason=failure.getErrorMessage(),
             )
-        )
 
-    def _ask_others(self) -> None:
+        self._bus.publish(CHANNEL, event, {"from": self._me, **data}).addErrback(failed)
+
+    def _came_back(self, keys: Iterable[tuple[str, Key]]) -> None:
+        for told in keys:
+            self._told[told] -= 1
+            if self._told[told] <= 0:
+                del self._told[told]
+
+    def _reconnected(self, *event: object) -> None:
+        # While the link was down, what the others said was missed, perhaps what came back too.
+        self._told.clear()
         self._publish("hello", {})
 
     def _handler(self, handle: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
@@ -245,13 +261,24 @@ class HealthChecks(Service):
             if monitor is not None:
                 monitor.report((ip, port, hostname), kind, outcome, own=False)
 
-    def _on_status(self, data: dict[str, Any]) -> None:
-        monitor = self._by_id(data["upstream"])
-        if monitor is not None:
-            monitor.adopt(tuple(data["key"]), Status(data["status"]))
-
-    def _on_set(self, data: dict[str, Any]) -> None:
-        self._set(data["setting"])
+    def _on_told(self, data: dict[str, Any], channel: str, event: str, worker: int) -> None:
+        """Statuses that a worker came to (C{status}) or that were set by hand (C{set})."""
+        status = Status(data["status"])
+        keys = [
+            (upstream_id, (ip, port, hostname))
+            for upstream_id, (ip, port, hostname) in data["keys"]
+        ]
+        if data["from"] == self._me:
+            self._came_back(keys)
+            return
+        for upstream_id, key in keys:
+            monitor = self._by_id(upstream_id)
+            if monitor is None or (upstream_id, key) in self._told:
+                continue
+            if event == "set":
+                monitor.force(key, status)
+            else:
+                monitor.adopt(key, status)
 
     def _on_hello(self, data: dict[str, Any]) -> None:
         state = {monitor.upstream.id: monitor.dump() for monitor in self._monitors.values()}
@@ -268,14 +295,15 @@ class HealthChecks(Service):
                 for ip, port, hostname, *health in dumped:
                     monitor.load((ip, port, hostname), health)
 
-    def _set(self, setting: list[Any]) -> None:
-        upstream_id, name, ip, port, healthy = setting
+    def _set(self, upstream_id: str, name: str, ip: str, port: int, healthy: bool) -> None:
         monitor = self._by_id(upstream_id)
         if monitor is None:
             return
         status = Status.HEALTHY if healthy else Status.UNHEALTHY
-        for key in monitor.keys_of(name, port, (ip, port) if ip else None):
+        keys = monitor.keys_of(name, port, (ip, port) if ip else None)
+        for key in keys:
             monitor.force(key, status)
+        self._tell("set", [(upstream_id, key) for key in keys], status.value)
 
     def _by_id(self, upstream_id: str) -> Monitor | None:
         upstream = self._balancers.upstream(upstream_id)

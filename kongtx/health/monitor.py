@@ -32,8 +32,8 @@ class Monitor:
     @param probes_here: whether this worker makes the node's active checks at the moment.
     @param counted: called with this, a key, C{"active"} or C{"passive"} and the outcome, when a
         report from this worker counted for something.
-    @param turned: called with this, a key, the new L{Status}, and whether a report from this worker
-        caused it, when a status changed.
+    @param turned: called with this, a key, the new L{Status}, and whether the others have to be
+        told: whether reports made or broke the circuit here; when a status changed.
     """
 
     _log = Logger(namespace="kongtx.health")
@@ -133,7 +133,7 @@ class Monitor:
                 kind=kind,
                 outcome=outcome,
             )
-            self._apply(key, before, health.status, own)
+            self._apply(key, before, health.status, reported=True)
 
     def force(self, key: Key, status: Status) -> None:
         """Set a status by hand."""
@@ -187,8 +187,9 @@ class Monitor:
                 found.append(key)
         return found
 
-    def _apply(self, key: Key, before: Status, status: Status, own: bool = False) -> None:
-        if before.passes is not status.passes:
+    def _apply(self, key: Key, before: Status, status: Status, reported: bool = False) -> None:
+        turned = before.passes is not status.passes
+        if turned:
             was_healthy = self.upstream.healthy
             for peer in self._peers[key]:
                 self.upstream.set_available(peer, status.passes)
@@ -204,7 +205,7 @@ class Monitor:
                     upstream=self.upstream.name,
                     health="HEALTHY" if self.upstream.healthy else "UNHEALTHY",
                 )
-        self._turned(self, key, status, own)
+        self._turned(self, key, status, reported and turned)
 
     def _restart_rounds(self, active: Mapping[str, Any]) -> None:
         for rounds in self._rounds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from kongtx.events.interfaces import IEventBus
@@ -20,6 +20,7 @@ class Hub:
         self.clock = clock
         self.buses = []
         self.published = []
+        self.broken = False
 
     def bus(self):
         self.buses.append(Bus(self, len(self.buses)))
@@ -43,6 +44,8 @@ class Bus:
         self.hub, self.worker, self.subscribed = hub, worker, []
 
     def publish(self, channel, event, data=None, unique=None):
+        if self.hub.broken:
+            return fail(ConnectionError("no bus"))
         self.hub.send(self.worker, channel, event, data)
         return succeed(None)
 

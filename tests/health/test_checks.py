@@ -154,6 +154,21 @@ def test_a_worker_that_starts_later_learns_what_is_known():
     assert node.out == [[1, 2]] * 3
 
 
+def test_when_the_bus_fails_the_worker_goes_by_itself_until_it_hears_again():
+    node = Node(2, healthchecks=PASSIVE)
+    first, second = node.workers
+    node.hub.broken = True
+    first.report(1, "tcp_failure")
+    first.report(1, "tcp_failure")
+    alone = node.out
+    node.hub.broken = False
+    second.health.set_health("id-up", target_of(TARGETS[0]), None, True)
+    node.settle()
+
+    assert alone == [[1], []]
+    assert node.out == [[], []]
+
+
 def test_only_the_chosen_worker_probes():
     node = Node(2, healthchecks=ACTIVE)
     node.clock.advance(5)
