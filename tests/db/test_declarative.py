@@ -763,3 +763,16 @@ def test_references_to_nothing_are_listed_by_entity() -> None:
             "message": "invalid reference 'service: foo' (no such entry in 'services')",
         }
     ]
+
+
+def test_a_document_cannot_be_nested_without_end() -> None:
+    inner: Any = "x"
+    for _ in range(5000):
+        inner = [inner]
+    assert errors({"_ignore": inner}) == {"error": "nested more than 100 levels deep"}
+
+
+def test_values_that_must_be_unique_are_listed_by_entity() -> None:
+    consumers = [{"username": "a", "custom_id": "x"}, {"username": "b", "custom_id": "x"}]
+    (entry,) = flattened({"consumers": consumers})
+    assert (entry["entity"]["username"], entry["errors"][0]["type"]) == ("b", "entity")

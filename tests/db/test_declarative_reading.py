@@ -111,6 +111,11 @@ def test_a_syntax_error_says_where() -> None:
         ('{"a": NaN}', "NaN is not a JSON number"),
         ('{"a": ', "Expecting value: line 1 column 7 (char 6)"),
         ('"x"', "expected an object"),
+        ('{"a": ' * 102 + "1" + "}" * 102, "nested more than 100 levels deep"),
+        (
+            "[" * 100_000,
+            "maximum recursion depth exceeded while decoding a JSON array from a unicode string",
+        ),
     ],
 )
 def test_json_is_strict(text: str, error: str) -> None:

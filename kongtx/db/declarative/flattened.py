@@ -11,6 +11,9 @@ from typing import Any
 from kongtx.schema.errors import ENTITY
 from kongtx.schema.validators import is_uuid
 
+#: Fields that errors may name an entity by: its id or its endpoint key.
+_NAMES = ("id", "name", "username", "prefix", "key", "client_id", "instance_name", "target")
+
 
 def flatten_errors(
     document: Mapping[str, Any],
@@ -93,7 +96,7 @@ def _named(items: list[Any], key: str) -> dict[str, Any] | None:
         position: dict[str, Any] = items[int(key) - 1]
         return position
     for item in items:
-        if isinstance(item, dict) and key in (item.get("id"), item.get("name")):
+        if isinstance(item, dict) and any(item.get(name) == key for name in _NAMES):
             return item
     return None
 

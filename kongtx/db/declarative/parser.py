@@ -16,7 +16,7 @@ import attrs
 from kongtx.db.declarative.errors import DeclarativeError
 from kongtx.db.declarative.identity import stable_id
 from kongtx.db.declarative.migration import migrate
-from kongtx.db.declarative.reading import content_hash, read
+from kongtx.db.declarative.reading import check_depth, content_hash, read
 from kongtx.db.declarative.references import Flattened, flatten
 from kongtx.db.declarative.tree import ErrorTree, merge_errors, null_errors
 from kongtx.db.declarative.variants import COMMENTS, Variants, child_fields, known_entities
@@ -136,6 +136,8 @@ class DeclarativeFormat:
         Raises:
             DeclarativeError: something is wrong; everything wrong is in it.
         """
+        if hash is None:
+            _check_shape(document)
         migrated = migrate(dict(document))
         reading = _Reading(self._variants, self.children, context, progress)
         errors = reading.read(migrated, self._known)
@@ -301,6 +303,14 @@ class _Reading:
                 errors = variants.resolved.errors(processed, INSERT)
                 if errors:
                     into.add(node.path, errors)
+
+
+def _check_shape(document: Mapping[str, Any]) -> None:
+    """What was not read here may be nested without end."""
+    try:
+        check_depth(document)
+    except ValueError as error:
+        raise DeclarativeError({"error": str(error)}) from None
 
 
 def _with_ids(document: dict[str, Any], nodes: list[Node]) -> dict[str, Any]:

@@ -92,7 +92,29 @@ def _no_constant(name: str) -> Any:
 
 
 def _parse_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    check_depth(document)
+    return document
+
+
+def check_depth(document: Any) -> None:
+    """Refuse data that is nested so deeply that no configuration could be.
+
+    Raises:
+        ValueError: it is nested more than 100 levels deep.
+    """
+    level = [document]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, (dict, list))
+            for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
 
 
 class _Collection:
