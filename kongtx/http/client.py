@@ -71,6 +71,40 @@ class _Nothing:
 _NOTHING: Final = _Nothing()
 
 
+def read_plain_head(head: bytes) -> tuple[bytes, int, int, bool] | None:
+    """Read the head of a response that has a length and nothing to be taken care of.
+
+    @param head: whole, with its empty line.
+    @return: the head without its L{special lines<_SPECIAL_LINES>} and without its empty line, the
+        status, the body's length, and whether the connection goes on; L{None} if it is not plain.
+    """
+    if head[:9] != b"HTTP/1.1 " or head[9:10] == b"1" or head[9:12] in _SHORT:
+        return None
+    pieces = _SPECIAL_LINES.split(head[:-2])
+    length = -1
+    keeps = True
+    for name, value in zip(pieces[1::3], pieces[2::3], strict=True):
+        lower = name.lower()
+        if lower == b"content-length":
+            if length >= 0 or not value.isdigit():
+                return None
+            length = int(value)
+        elif lower == b"connection":
+            if value.lower() == b"close":
+                keeps = False
+            elif value.lower() != b"keep-alive":
+                return None
+        elif lower not in _LEFT_OUT:
+            return None
+    if length < 0:
+        return None
+    try:
+        HttpResponseParser(_NOTHING).feed_data(head)
+    except HttpParserError:
+        return None
+    return b"".join(pieces[::3]), int(head[9:12]), length, keeps
+
+
 @implementer(IProtocol, IPushProducer)
 class ClientChannel:
     """One connection to a peer."""
@@ -87,6 +121,8 @@ class ClientChannel:
         "_head_bytes",
         "_head_only",
         "_interim",
+        "_last_head",
+        "_last_read",
         "_minor",
         "_parser",
         "_parts",
@@ -141,6 +177,9 @@ class ClientChannel:
         self.write_paused = False
         self._parser: HttpResponseParser | None = None
         self._parts: list[bytes] = []
+        # The last plain head, as received and as read: upstreams repeat themselves.
+        self._last_head = b""
+        self._last_read = (b"", 0, 0, False)
         self.received = False
 
     # -- IProtocol ---------------------------------------------------------------------------
@@ -381,56 +420,39 @@ class ClientChannel:
 
         @return: whether it is one; if not, nothing has been done.
         """
-        end = data.find(b"\r\n\r\n") + 2
-        if end == 1 or data[:9] != b"HTTP/1.1 " or self._early:
+        end = data.find(b"\r\n\r\n") + 4
+        if end == 3 or self._early:
             return False
-        pieces = _SPECIAL_LINES.split(data[:end])
-        length = -1
-        keeps = True
-        for name, value in zip(pieces[1::3], pieces[2::3], strict=True):
-            lower = name.lower()
-            if lower == b"content-length":
-                if length >= 0 or not value.isdigit():
-                    return False
-                length = int(value)
-            elif lower == b"connection":
-                token = value.lower()
-                if token == b"close":
-                    keeps = False
-                elif token != b"keep-alive":
-                    return False
-            elif lower not in _LEFT_OUT:
+        head = data[:end]
+        if head == self._last_head:
+            text, status, length, keeps = self._last_read
+        else:
+            read = read_plain_head(head)
+            if read is None:
                 return False
-        if length < 0 or data[9:12] in _SHORT or data[9:10] == b"1":
-            return False
-        try:
-            HttpResponseParser(_NOTHING).feed_data(data[: end + 2])
-        except HttpParserError:
-            return False
+            text, status, length, keeps = self._last_read = read
+            self._last_head = head
         self._told = self._started = True
-        self.status = int(data[9:12])
-        self.length = length
-        if not keeps:
-            self.special = {b"connection": b"close"}
         self._minor = 1
-        self._hand_over_raw(reply, b"".join(pieces[::3]), data[end + 2 :], length)
-        return True
-
-    def _hand_over_raw(self, reply: IReply, head: bytes, body: bytes, length: int) -> None:
+        self.status = status
+        self.length = length
+        body = data[end:]
         have = len(body)
         if have < length:
+            if not keeps:
+                self.special = {b"connection": b"close"}
             self._direct = length - have
             self._timer.set(self._seconds() + self._read_timeout)
-            reply.reply_raw(self, head, length, body, False, False)
-            return
+            reply.reply_raw(self, text, length, body, False, False)
+            return True
         if have > length:
-            self._excess = True
+            keeps = False
             body = body[:length]
         self._complete = True
         self._timer.deadline = NEVER
-        reusable = self.special is None and self.request_sent and not self._excess
         self._reply = None
-        reply.reply_raw(self, head, length, body, True, reusable)
+        reply.reply_raw(self, text, length, body, True, keeps and self.request_sent)
+        return True
 
     def _parse(self, reply: IReply, data: bytes) -> None:
         assert self._parser is not None

@@ -56,6 +56,7 @@ class ChannelSettings:
         "clock",
         "draining",
         "http2",
+        "idle_timeout",
         "limits",
         "most_requests",
         "refuse",
@@ -81,6 +82,7 @@ class ChannelSettings:
         self.clock = clock
         self.seconds = clock.seconds
         self.limits = limits
+        self.idle_timeout = limits.idle_timeout
         self.most_requests = limits.keepalive_requests or NEVER
         self.begin = begin
         self.refuse = refuse
@@ -589,18 +591,19 @@ class ServerChannel:
             return
         if self._body_paused:
             self.resume_body()
-        timer = self._timer
-        now = self._settings.seconds()
+        settings = self._settings
         if self._remaining:
-            timer.set(now + self._settings.limits.body_timeout)
+            self._timer.set(settings.seconds() + settings.limits.body_timeout)
         elif not self.write_paused:
-            timer.set(now + self._settings.limits.idle_timeout)
-        if not self._looping:
+            self._timer.set(settings.seconds() + settings.idle_timeout)
+        if self._buffer or not self._reading:
             self._next()
 
     def _next(self) -> None:
         """Go on with what has come meanwhile."""
-        if self._closing or self._remaining or self.write_paused or self.exchange is not None:
+        if self._looping or self._closing or self._remaining or self.write_paused:
+            return
+        if self.exchange is not None:
             return
         data, self._buffer = self._buffer, b""
         if data:
