@@ -110,11 +110,12 @@ class Target:
 
     def _answered(self, answer: IAnswer) -> None:
         self._asking = None
+        first = self._answer is None
         self._answer, self.kind, self.error = answer, answer.kind, None
         if answer.expires != float("inf"):
             self._follow_in(max(answer.expires - self._reactor.seconds(), REFOLLOW))
-        self._make_peers()
-        self._changed()
+        if self._make_peers() or first:
+            self._changed()
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):
@@ -137,8 +138,12 @@ class Target:
             seconds, lambda: self._ask(self._resolver.refresh(strip_brackets(self.name)))
         )
 
-    def _make_peers(self) -> None:
-        """Bring the peers in line with the answer, keeping those that are still there."""
+    def _make_peers(self) -> bool:
+        """Bring the peers in line with the answer, keeping those that are still there.
+
+        @return: whether they, or their weights, are others now.
+        """
+        before = {peer: peer.nominal for peer in self.peers}
         kept = {(peer.address, peer.port, peer.host): peer for peer in self.peers}
         peers: dict[tuple[str, int, bytes], Peer] = {}
         for address, port, host, weight in self._addresses():
@@ -152,6 +157,7 @@ class Target:
         for peer in peers.values():
             peer.weight = peer.nominal * peer.factor
         self.peers = list(peers.values())
+        return before != {peer: peer.nominal for peer in self.peers}
 
     def _addresses(self) -> list[tuple[str, int, bytes, float]]:
         if self._answer is None:

@@ -85,9 +85,9 @@ class Monitor:
             self._limits = {kind: Limits.of(checks.get(kind) or {}) for kind in _KINDS}
             self._restart_rounds(checks.get("active") or {})
         self._watch_outliers()
-        self.upstream.watched = bool(self.on and self._limits["passive"].any_failures) or bool(
-            self.upstream.extras.outliers
-        )
+        passive = self._limits["passive"]
+        counts = self.on and (passive.any_failures or passive.successes)
+        self.upstream.watched = bool(counts or self.upstream.extras.outliers)
 
     def stop(self) -> None:
         """End all checks."""

@@ -132,6 +132,17 @@ def test_changes_in_the_dns_are_followed_at_the_ttl():
     assert it.changes == 2
 
 
+def test_an_answer_that_says_the_same_changes_nothing():
+    it = Setup(target_of("a.test:80"), {("a.test", A): a("a.test", "1.1.1.1", "1.1.1.2", ttl=10)})
+    peers = set(it.target.peers)
+    it.servers.table["a.test", A] = a("a.test", "1.1.1.2", "1.1.1.1", ttl=10)
+    it.clock.pump([10, 10])
+
+    assert it.servers.asked["a.test", A] == 3
+    assert set(it.target.peers) == peers
+    assert it.changes == 1
+
+
 def test_a_new_weight_of_a_service_is_followed():
     it = Setup(
         target_of("s.test:80"), {("s.test", SRV): srv("s.test", (1, 2, 81, "1.1.1.1"), ttl=5)}

@@ -94,6 +94,15 @@ def test_without_checks_nothing_is_counted():
     assert not worker.balancers.upstreams()[0].watched
 
 
+def test_passive_successes_count_where_only_active_checks_fail_a_target():
+    both = {**ACTIVE, "passive": checks_of(passive={"healthy_successes": 1})["passive"]}
+    node = Node(healthchecks=both)
+    node.workers[0].health.set_health("id-up", target_of(TARGETS[0]), None, False)
+    node.workers[0].report(1, 200)
+
+    assert node.out == [[]]
+
+
 def test_workers_add_up_what_each_of_them_sees():
     node = Node(3, healthchecks=PASSIVE)
     for worker in node.workers:
