@@ -24,6 +24,7 @@ class Keys:
 
     @ivar hosts: the hosts.
     @ivar paths: texts one of which the path begins with.
+    @ivar patterns: patterns one of which is found in the path.
     @ivar methods: the methods.
     @ivar header: one header's name, with dashes, and its possible values, lower case.
     @ivar snis: the TLS server names, known for requests that come over TLS.
@@ -31,11 +32,12 @@ class Keys:
     @ivar sources: the client addresses.
     """
 
-    __slots__ = ("header", "hosts", "methods", "paths", "ports", "snis", "sources")
+    __slots__ = ("header", "hosts", "methods", "paths", "patterns", "ports", "snis", "sources")
 
     def __init__(self) -> None:
         self.hosts: tuple[HostPattern, ...] | None = None
         self.paths: tuple[bytes, ...] | None = None
+        self.patterns: tuple[Regex, ...] | None = None
         self.methods: frozenset[bytes] | None = None
         self.header: tuple[bytes, frozenset[bytes]] | None = None
         self.snis: frozenset[bytes] | None = None
@@ -215,6 +217,8 @@ class PathCondition:
     def file(self, keys: Keys) -> None:
         """See L{Condition}."""
         keys.paths = self.prefixes + tuple(literal_prefix(pattern) for pattern in self.patterns)
+        if not self.prefixes:
+            keys.patterns = self.regexes
 
     def describe(self) -> str:
         """See L{Condition}."""

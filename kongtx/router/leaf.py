@@ -9,13 +9,19 @@ from typing import TypeAlias
 from kongtx.router.conditions import Keys
 from kongtx.router.facts import Facts
 from kongtx.router.model import Entry
+from kongtx.router.sieve import FEW, Sieve
 
 Edit: TypeAlias = object
 
 SMALL = 8
 """How many entries are looked at one by one before it pays to split them."""
 
-_HEADER, _SNI, _METHOD, _PORT, _SOURCE, _LAST = range(6)
+MANY = 1024
+"""How many entries whose patterns alone differ are kept in one list."""
+
+_SPREAD = 64
+
+_HEADER, _SNI, _METHOD, _PORT, _SOURCE, _HASH, _LAST = range(7)
 _PLAIN_SCHEMES = frozenset({b"http", b"tcp", b"udp"})
 
 
@@ -32,6 +38,13 @@ def _entry_keys(level: int, keys: Keys) -> Iterable[Hashable] | None:
     return keys.ports if level == _PORT else keys.sources
 
 
+def _is_full(level: int, count: int) -> bool:
+    if level < _HASH:
+        return count > SMALL
+    # Lists that a sieve looks through; several, so that an edit makes one sieve anew.
+    return level == _HASH and count > MANY
+
+
 def _descending(entry: Entry) -> int:
     return -entry.rank
 
@@ -40,12 +53,12 @@ class Leaf:
     """A list of entries, highest first; a table of smaller leaves once there are many.
 
     The table splits by one kind of key, given by the level; entries without such a key go to a
-    leaf of the next level.
+    leaf of the next level. A list that nothing splits any more has a sieve for its path patterns.
 
     @ivar top: no entry here has a higher rank.
     """
 
-    __slots__ = ("_entries", "_level", "_names", "_rest", "_table", "edit", "top")
+    __slots__ = ("_entries", "_level", "_names", "_rest", "_sieve", "_table", "edit", "top")
 
     def __init__(self, level: int, edit: Edit) -> None:
         self._level = level
@@ -55,6 +68,7 @@ class Leaf:
         self._table: dict[Hashable, Leaf] | None = None
         self._rest: Leaf | None = None
         self._names: frozenset[bytes] = frozenset()
+        self._sieve: Sieve | None = None
 
     def own(self, edit: Edit) -> Leaf:
         """Give this leaf to an edit: itself when the edit made it, else a copy."""
@@ -75,15 +89,16 @@ class Leaf:
         if leaf._entries is None:
             leaf._file(entry, keys, edit)
             return leaf
+        leaf._sieve = None
         insort(leaf._entries, entry, key=_descending)
-        if len(leaf._entries) > SMALL and leaf._level < _LAST:
+        if _is_full(leaf._level, len(leaf._entries)):
             entries, leaf._entries = leaf._entries, None
             for each in entries:
                 leaf._file(each, each.keys(), edit)
         return leaf
 
     def _file(self, entry: Entry, keys: Keys, edit: Edit) -> None:
-        found = _entry_keys(self._level, keys)
+        found = self._table_keys(entry, keys)
         if found is None:
             rest = self._rest if self._rest is not None else Leaf(self._level + 1, edit)
             self._rest = rest.add(entry, keys, edit)
@@ -96,13 +111,19 @@ class Leaf:
             below = self._table.get(key) or Leaf(self._level + 1, edit)
             self._table[key] = below.add(entry, keys, edit)
 
+    def _table_keys(self, entry: Entry, keys: Keys) -> Iterable[Hashable] | None:
+        if self._level == _HASH:
+            return (hash(entry.route["id"]) % _SPREAD,)
+        return _entry_keys(self._level, keys)
+
     def discard(self, entry: Entry, keys: Keys, edit: Edit) -> Leaf | None:
         """Take an entry out; L{None} when nothing is left."""
         leaf = self.own(edit)
         if leaf._entries is not None:
+            leaf._sieve = None
             leaf._entries = [each for each in leaf._entries if each is not entry]
             return leaf if leaf._entries else None
-        found = _entry_keys(leaf._level, keys)
+        found = leaf._table_keys(entry, keys)
         if found is None:
             if leaf._rest is not None:
                 leaf._rest = leaf._rest.discard(entry, keys, edit)
@@ -120,6 +141,8 @@ class Leaf:
         """Find an entry that holds and outranks C{best}; else give C{best} back."""
         entries = self._entries
         if entries is not None:
+            if len(entries) >= FEW:
+                return self._search_sieved(entries, facts, best)
             floor = -1 if best is None else best.rank
             for entry in entries:
                 if entry.rank <= floor:
@@ -135,6 +158,21 @@ class Leaf:
             best = rest.search(facts, best)
         return best
 
+    def _search_sieved(
+        self, entries: list[Entry], facts: Facts, best: Entry | None
+    ) -> Entry | None:
+        sieve = self._sieve
+        if sieve is None:
+            sieve = self._sieve = Sieve(entries)
+        floor = -1 if best is None else best.rank
+        for place in sieve.pick(facts.path):
+            entry = entries[place]
+            if entry.rank <= floor:
+                return best
+            if entry.holds(facts):
+                return entry
+        return best
+
     def collect(self, facts: Facts, found: set[Entry]) -> None:
         """Gather every entry that holds."""
         if self._entries is not None:
@@ -147,6 +185,8 @@ class Leaf:
 
     def _fitting(self, facts: Facts, table: dict[Hashable, Leaf]) -> Iterable[Leaf]:
         level = self._level
+        if level == _HASH:
+            return table.values()
         if level == _HEADER:
             return self._fitting_headers(facts, table)
         if level == _SNI:

@@ -7,7 +7,7 @@ The price is that look-around, back-references and a few rarer constructs do not
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -36,6 +36,8 @@ _REASONS = {
     "\\R": "\\R is not available; write \\r?\\n",
     "\\Z": "\\Z is not available; write \\z or $",
 }
+# Bytes that a set may use for its automaton, at most.
+_SET_MEMORY = 64 << 20
 _META = frozenset(r"\^$.|?*+()[]{}")
 # The quantifier applies to what stands before the group of flags.
 _QUANTIFIED_FLAGS = re.compile(r"\(\?[A-Za-z-]+\)[*?{]")
@@ -97,8 +99,39 @@ class Regex:
             {name: group for name, group in named.items() if group is not None},
         )
 
+    @property
+    def size(self) -> int:
+        """How large the compiled program is, in instructions."""
+        return int(self._compiled.programsize)
+
     def __repr__(self) -> str:
         return f"Regex({self.pattern!r})"
+
+
+class RegexSet:
+    """Many patterns searched for at once, in a single pass over the text.
+
+    @raise RegexError: when the patterns are too much together.
+    """
+
+    __slots__ = ("_set",)
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        options = re2.Options()
+        options.log_errors = False
+        options.max_mem = _SET_MEMORY
+        self._set: Any = re2.Set.SearchSet(options)
+        try:
+            for pattern in patterns:
+                self._set.Add(pattern.encode())
+            self._set.Compile()
+        except re2.error as error:
+            raise RegexError(patterns[0], _reason(error)) from None
+
+    def found(self, text: bytes) -> list[int]:
+        """List the positions of the patterns that are found in C{text}, in no order."""
+        positions: list[int] = self._set.Match(text)
+        return positions
 
 
 def _reason(error: Exception) -> str:

@@ -318,6 +318,14 @@ def _known_path(predicate: Predicate) -> Known:
     return {} if predicate.field.lower or not prefix else {"http.path": frozenset({prefix})}
 
 
+def _finds_in_path(predicate: Predicate) -> bool:
+    return (
+        predicate.operator is Operator.MATCHES
+        and predicate.field.name == "http.path"
+        and not predicate.field.lower
+    )
+
+
 def _known_host(kind: Operator, data: bytes) -> Known:
     pattern = None
     if kind is Operator.EQUALS:
@@ -357,6 +365,8 @@ class ExpressionCondition:
             keys.hosts = tuple(known["http.host"])
         if "http.path" in known:
             keys.paths = tuple(known["http.path"])
+        if isinstance(self.node, Predicate) and _finds_in_path(self.node):
+            keys.patterns = (Regex(cast(bytes, self.node.value.data).decode()),)
         keys.methods = known.get("http.method", keys.methods)
         keys.snis = known.get("tls.sni", keys.snis)
         keys.ports = known.get("net.dst.port", keys.ports)
