@@ -141,7 +141,8 @@ class Record:
         if known != len(data) and operation != "select":
             fields = plan.fields
             for name, value in data.items():
-                if name not in fields:
+                # Accepted and ignored wherever it is sent, even where there is no such field.
+                if name not in fields and name != "updated_at":
                     out[name] = value
         return out
 
@@ -298,7 +299,7 @@ class Record:
                 continue
             try:
                 result = function(*arguments)
-            except (ValueError, TypeError) as error:
+            except ValueError as error:
                 raise TransformationError(f"transformation failed: {error}") from error
             out = self.merge(result, out)
             changed = True

@@ -411,7 +411,8 @@ class Schema(Record):
         """What is wrong with a reference to an entity of this schema, or None."""
         errors = self.validate_primary_key(value, ignore_others=True)
         if errors and isinstance(value, dict):
-            return self.validate(value, full=False, mode=mode) or errors
+            raw = UPDATE if mode.updating else RAW
+            return self.validate(value, full=False, mode=raw) or errors
         return errors or None
 
     def validate_unique(self, name: str, value: Any) -> FieldError | None:

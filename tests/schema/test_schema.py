@@ -502,3 +502,18 @@ def test_a_plugin_may_become_another_one(registry: SchemaRegistry) -> None:
     changed = schema.process_update({"name": "other", "config": {"a": 2}}, limit, context())
     assert changed["name"] == "other"
     assert changed["config"] == {"a": 2}
+
+
+def test_a_time_of_change_is_ignored_wherever_it_is_sent() -> None:
+    schema = Schema("x", {"id": string(), "r": record({"a": integer()})})
+    made = schema.process_insert({"updated_at": 1, "r": {"a": 1, "updated_at": 2}}, context())
+    assert made == {"id": None, "r": {"a": 1}}
+    assert schema.process_update({"updated_at": 1}, made, context()) == made
+
+
+def test_an_entity_in_the_place_of_a_reference_is_checked_as_one(registry: SchemaRegistry) -> None:
+    found = violation(
+        registry["plugins"],
+        {"name": "limit", "config": {"hour": 1}, "service": {"host": "h", "health": {"on": 1}}},
+    )
+    assert found.fields == {"service": {"health": {"on": "expected a boolean"}}}
