@@ -309,17 +309,20 @@ class ServerChannel:
                 return b""
         settings = self._settings
         cut = data.find(b"\r\n") + 2
+        # Clients repeat themselves: mostly only the request line differs from the last head.
         block = data[cut:end]
-        if (
-            block == self._block
-            and (line := REQUEST_LINE.match(data)) is not None
-            and cut - 2 <= settings.limits.request_line
-            and line[3] == self._version
-            and line[2][0] == 47
-            and line[1] in known_methods
-        ):
-            # Clients repeat themselves: only the request line differs from the last head.
-            method, target, _ = line.groups()
+        line = REQUEST_LINE.match(data) if block == self._block else None
+        if line is None:
+            known = False
+        else:
+            method, target, version = line.groups()
+            known = (
+                version == self._version
+                and target[0] == 47
+                and method in known_methods
+                and cut <= settings.limits.request_line
+            )
+        if known:
             headers, names, table, host, port, keep, remaining = self._parsed
         else:
             head = data[:end]
@@ -332,12 +335,10 @@ class ServerChannel:
                 return b""
             method, target, self._minor, headers, names, table, host, port, keep, remaining = parsed
             self.memo = None
-            if data[len(method) + 1] == 47:
-                self._block = block
-                self._version = b"1" if self._minor else b"0"
-                self._parsed = parsed[3:]
-            else:
-                self._block = b""
+            # Only a target in origin form leaves the host to the fields.
+            self._block = block if data[len(method) + 1] == 47 else b""
+            self._version = b"1" if self._minor else b"0"
+            self._parsed = parsed[3:]
         rest = b"" if end == len(data) else data[end:]
         minor = self._minor
         self._head_only = method == b"HEAD"

@@ -45,14 +45,7 @@ class Exchange(Forwarding):
     # -- the channel -------------------------------------------------------------------------
     def start(self, body: bytes, complete: bool) -> None:
         gateway = self.gateway
-        self._over = self._proxied = self._streaming = self._cached = self.headers_sent = False
-        self._awaiting_body = False
-        self._upstream = self._waiting = self._whole = None
-        self._failed_peers = ()
-        self._ahead = 0
-        self._upgrade = b""
-        self.proxy_latency_ms = -1
-        self.status = 0
+        self._set_out()
         self.body_complete = complete
         if body:
             self._body = store = BodyStore()
@@ -64,7 +57,6 @@ class Exchange(Forwarding):
             gateway.resolve_client(self)
         else:
             self.client_ip, self.client_port = self.connection.peer
-            self.trusted = False
         target = self.target
         mark = target.find(b"?")
         if mark < 0:
@@ -338,12 +330,7 @@ class Refusal(Exchange):
 
     def start(self, body: bytes, complete: bool) -> None:
         gateway = self.gateway
-        self._over = self._proxied = self._streaming = self._cached = self.headers_sent = False
-        self._awaiting_body = False
-        self._upstream = self._waiting = self._whole = None
-        self._failed_peers = ()
-        self._upgrade = b""
-        self.status = 0
+        self._set_out()
         self.body_complete = True
         self.started = gateway.time()
         self._configured = gateway.configured

@@ -78,6 +78,14 @@ class Forwarding(Answering):
     #: Pieces of a response that is held back until it is whole.
     _whole: list[bytes] | None
 
+    def _set_out(self) -> None:
+        """Nothing has been done yet."""
+        self._over = self._proxied = self._streaming = self._cached = self._awaiting_body = False
+        self._upstream = self._waiting = self._whole = None
+        self._failed_peers = ()
+        self._ahead = 0
+        self._upgrade = b""
+
     # -- choosing ----------------------------------------------------------------------------
     def forward(self) -> None:
         """Send the request upstream, once its body is there (or at once, if it is streamed)."""

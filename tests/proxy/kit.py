@@ -9,6 +9,7 @@ import attrs
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.protocol import ClientCreator, Factory, Protocol
+from twisted.web.server import Site
 from zope.interface import implementer
 
 from kongtx.balancer.interfaces import IBalancer, IPeer
@@ -21,6 +22,7 @@ from kongtx.proxy.interfaces import (
     ISnapshot,
 )
 from kongtx.proxy.pool import UpstreamPool
+from kongtx.proxy.resource import GatewayResource
 from kongtx.router.interfaces import IMatch, IRouter
 
 
@@ -303,6 +305,7 @@ class Kit:
         settings: Any = None,
         pool: Mapping[str, Any] | None = None,
         tls: Any = None,
+        resource: bool = False,
     ) -> None:
         self.balancer = FixedBalancer(*peers)
         self.log = LogSink()
@@ -313,7 +316,9 @@ class Kit:
         self.gateway = Gateway(
             settings or GatewaySettings(), self.snapshot, self.pool, reactor, self.log, tls
         )
-        self.factory = self.gateway.listener_factory()
+        self.factory: Any = self.gateway.listener_factory()
+        if resource:
+            self.factory = Site(GatewayResource(self.gateway))
         self.port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
         self.number = self.port.getHost().port
         self.clients: list[Recorder] = []
