@@ -51,10 +51,10 @@ class Call:
 
         @raise InvalidSizeError: it is no number.
         """
-        text = self.query.get("size")
+        text = self.first("size")
         if text is None:
             return None
-        number = infer_value(text, _INTEGER) if isinstance(text, str) else None
+        number = infer_value(text, _INTEGER)
         if not isinstance(number, (int, float)):
             raise InvalidSizeError("size must be a number")
         return number

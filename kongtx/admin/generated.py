@@ -162,10 +162,10 @@ def collection(page: Page, link: str, more: str = "") -> Answer:
 def _top_level(resources: Resources) -> Iterator[Endpoint]:
     async def index(call: Call) -> Answer:
         more = ""
-        tags, size = call.first("tags"), call.query.get("size")
+        tags, size = call.first("tags"), call.first("size")
         if tags:
             more += f"&tags={quote(tags, safe='')}"
-        if isinstance(size, str):
+        if size:
             more += f"&size={quote(size, safe='')}"
         return collection(await resources.page(call), resources.path, more)
 

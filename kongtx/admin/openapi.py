@@ -194,7 +194,8 @@ def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
         }
         return operation
     operation["tags"] = [endpoint.entity]
-    operation["summary"] = _SUMMARIES[method, endpoint.collection].format(endpoint.entity)
+    summary = _SUMMARIES.get((method, endpoint.collection), "{0}")
+    operation["summary"] = summary.format(endpoint.entity)
     if method in ("POST", "PUT", "PATCH"):
         operation["requestBody"] = _request_body(endpoint.entity, method)
     if method == "GET" and endpoint.collection:

@@ -72,6 +72,7 @@ class Router:
                 before,
                 methods={**before.methods, **endpoint.methods},
                 yaml=endpoint.yaml or before.yaml,
+                collection=endpoint.collection or before.collection,
             )
         node.endpoint = endpoint
 

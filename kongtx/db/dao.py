@@ -11,7 +11,6 @@ from kongtx.db import errors
 from kongtx.db.paging import Page, Query, Tags
 from kongtx.db.tables import Entity, Table
 from kongtx.db.writes import Delete, Insert, Update, Upsert
-from kongtx.lib import ids
 from kongtx.schema import Field, Schema, SchemaViolation, TransformationError
 
 if TYPE_CHECKING:
@@ -154,9 +153,12 @@ class EntityStore:
         """As L{upsert}, of the entity with a value in a unique field; its key stays."""
         row = await self.row_by(field, value)
         data = {**data, field: value}
-        key = data.get("id") if row is None else self.schema.primary_key_of(row)
         with _by(field):
-            return await self.upsert(key or ids.uuid4(), data)
+            if row is not None:
+                return await self.upsert(self.schema.primary_key_of(row), data)
+            entity = await self.prepare_upsert({}, data)
+            changes = await self.store.apply([Upsert(self.table, entity)])
+        return self.show(changes[0][0].new or entity)
 
     async def delete(self, key: Key) -> bool:
         """Remove an entity and those that cascade from it.
@@ -188,7 +190,7 @@ class EntityStore:
         return self._finish(entity, self._expiry(ttl))
 
     async def prepare_upsert(self, key: Mapping[str, Any], data: Mapping[str, Any]) -> Entity:
-        """The row to put in the place of what has the key."""
+        """The row to put in the place of what has the key; with an empty one, a new row."""
         data, ttl = self._split_ttl(data)
         data = await self.resolve({**data, **key})
         try:
