@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re._constants as codes  # type: ignore[import-not-found]
 import re._parser as parser  # type: ignore[import-not-found]
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, product
 from typing import Any
@@ -22,7 +23,10 @@ def samples(pattern: str, limit: int = 4) -> list[str]:
     @return: at most C{limit} different strings; none when the pattern is beyond this function.
     """
     try:
-        tree = parser.parse(pattern.replace("(?<", "(?P<").replace("\\z", "\\Z"))
+        with warnings.catch_warnings():
+            # Python's own syntax will change some day; this pattern is RE2's.
+            warnings.simplefilter("ignore", FutureWarning)
+            tree = parser.parse(pattern.replace("(?<", "(?P<").replace("\\z", "\\Z"))
         regex = Regex(pattern)
     except (re_error, RegexError, OverflowError):
         return []
