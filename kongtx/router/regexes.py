@@ -73,6 +73,8 @@ class Regex:
             self._compiled: Any = re2.compile(pattern.encode(), options)
         except re2.error as error:
             raise RegexError(pattern, _reason(error)) from None
+        except UnicodeEncodeError as error:
+            raise RegexError(pattern, f"not Unicode: {error.reason}") from None
         self.pattern = pattern
         self._names: tuple[tuple[str, int], ...] = tuple(
             (name.decode(), number) for name, number in self._compiled.groupindex.items()

@@ -28,6 +28,10 @@ DECISIONS = 5000
 """How many recent decisions are kept at least, matches and misses apart. Source: Kong."""
 
 
+LONGEST_KEY = 4096
+"""How many bytes of a request a remembered decision may hold."""
+
+
 @attrs.frozen
 class Flavor:
     """What is particular to one C{router_flavor}.
@@ -162,6 +166,8 @@ class _Subsystem:
         facts = Facts(request)
         entry = None if self._refuses(facts) else self._index.search(facts)
         matches: Decisions[Any] = self._matches
+        if not _is_small(facts):
+            return None if entry is None else entry.match(facts)
         if facts.beyond:
             matches.put(key, _Deeper.DEEPER)
             matches, key = self._deeper, (key, self._second(request))
@@ -177,6 +183,15 @@ class _Subsystem:
 
     def _refuses(self, facts: Facts) -> bool:
         return self._text_only and not _is_text(facts.path)
+
+
+def _is_small(facts: Facts) -> bool:
+    """Tell whether a decision may be remembered: a client must not fill the memory with keys."""
+    request = facts.request
+    length = len(facts.path) + len(facts.host) + len(facts.sni) + len(facts.method)
+    if facts.beyond:
+        length += len(request.query) + sum([len(value) for _, value in request.headers])
+    return length <= LONGEST_KEY
 
 
 def _is_text(path: bytes) -> bool:
@@ -248,10 +263,11 @@ class Router:
         new: list[Entry] = []
         for route_id in removed:
             gone += entries.pop(route_id, ())
-        for route, service in changed:
-            route_id = route["id"]
+        # Of two routes with the same id the later counts.
+        latest = {route["id"]: (route, service) for route, service in changed}
+        for route_id, (route, service) in latest.items():
             gone += entries.pop(route_id, ())
-            made = () if _is_disabled(service) else tuple(self.flavor.compile(route, service))
+            made = () if _is_disabled(service) else _compile(self.flavor, route, service)
             entries[route_id] = made
             new += made
         indexes = tuple(index.own(edit) for index in self._indexes)
@@ -285,6 +301,15 @@ class Router:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _compile(flavor: Flavor, route: Route, service: Service | None) -> tuple[Entry, ...]:
+    try:
+        return tuple(flavor.compile(route, service))
+    except UnicodeEncodeError as error:
+        raise RouterError(
+            f"route {route.get('id')} has text that is not Unicode: {error}"
+        ) from None
 
 
 def _rank(entry: Entry) -> int:

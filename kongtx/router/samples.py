@@ -77,7 +77,7 @@ def _repeated(least: int, most: Any, item: Any) -> Iterator[str]:
             yield ""
             continue
         for text in islice(_strings(item), 2):
-            yield text * min(count, 64)
+            yield text * count
 
 
 def _from_class(items: Sequence[tuple[Any, Any]]) -> Iterator[str]:

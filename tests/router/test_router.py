@@ -8,6 +8,7 @@ from zope.interface.verify import verifyObject
 from kongtx.router import build_router
 from kongtx.router.errors import RegexError, RouterError
 from kongtx.router.interfaces import IMatch, IRouter, IRouteRequest
+from kongtx.router.router import LONGEST_KEY
 from tests.router.support import FLAVORS, RouteRequest, ask, request_for, route, router_of, service
 
 every_flavor = pytest.mark.parametrize("flavor", FLAVORS)
@@ -195,3 +196,31 @@ def test_a_decision_that_needed_no_header_holds_for_any(flavor):
     assert first is second
     assert first.route["name"] == "route-1"
     assert elsewhere == ["route-2", None, "route-2"]
+
+
+@every_flavor
+def test_of_two_routes_with_the_same_id_the_later_counts(flavor):
+    router = router_of(flavor, route(1, paths=["/a"]), route(1, paths=["/b"]))
+
+    assert [ask(router, "/a"), ask(router, "/b"), len(router)] == [None, "route-1", 1]
+    assert ask(router.remove(route(1)["id"]), "/b") is None
+
+
+@every_flavor
+def test_text_that_is_not_unicode_is_refused(flavor):
+    with pytest.raises(RouterError, match="has text that is not Unicode"):
+        router_of(flavor, route(paths=["/\ud800"]))
+    with pytest.raises(RegexError, match="not Unicode"):
+        router_of(flavor, route(paths=["~/\ud800"]))
+
+
+@every_flavor
+def test_long_requests_are_answered_but_not_remembered(flavor):
+    router = router_of(flavor, route(1, paths=["/a"]), route(2, headers={"x-v": ["1"]}))
+    long_path = request_for("GET", "/a" + "b" * LONGEST_KEY)
+    long_header = request_for("GET", "/b", [("x-v", "1"), ("x-w", "b" * LONGEST_KEY)])
+
+    for request, name in ((long_path, "route-1"), (long_header, "route-2")):
+        first, second = router.match(request), router.match(request)
+        assert first.route["name"] == second.route["name"] == name
+        assert first is not second

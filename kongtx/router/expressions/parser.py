@@ -61,7 +61,10 @@ def parse(text: str) -> Node:
     @raise ExpressionError: when the text is not in the language.
     """
     try:
+        text.encode()
         result: Node = _parser().parse(text)  # type: ignore[assignment]
+    except UnicodeEncodeError as error:
+        raise error_at(text, f"not Unicode: {error.reason}", error.start) from None
     except UnexpectedInput as error:
         raise _syntax_error(text, error) from None
     except _Misplaced as error:

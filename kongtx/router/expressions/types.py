@@ -37,6 +37,9 @@ FIELDS: Mapping[str, Mapping[str, Type]] = {
 SEGMENTS = "http.path.segments."
 _SEGMENT = re.compile(r"len|(0|[1-9][0-9]*)(?:_([1-9][0-9]*))?")
 
+# Each level is a call within a call, on every request.
+_DEEPEST = 100
+
 _BY_OPERATOR: Mapping[Operator, tuple[Type, Type]] = {
     Operator.MATCHES: (Type.STRING, Type.STRING),
     Operator.STARTS: (Type.STRING, Type.STRING),
@@ -71,14 +74,16 @@ def type_of(name: str, fields: Mapping[str, Type]) -> Type | None:
     return known
 
 
-def _check(text: str, node: Node, fields: Mapping[str, Type]) -> None:
+def _check(text: str, node: Node, fields: Mapping[str, Type], depth: int = 0) -> None:
+    if depth > _DEEPEST:
+        raise error_at(text, f"nested more than {_DEEPEST} deep", node.span.start)
     if isinstance(node, Predicate):
         _check_predicate(text, node, fields)
     elif isinstance(node, Not):
-        _check(text, node.term, fields)
+        _check(text, node.term, fields, depth + 1)
     elif isinstance(node, All | Either):
         for term in node.terms:
-            _check(text, term, fields)
+            _check(text, term, fields, depth + 1)
 
 
 def _check_predicate(text: str, predicate: Predicate, fields: Mapping[str, Type]) -> None:

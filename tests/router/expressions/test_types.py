@@ -72,3 +72,17 @@ def test_stream_routes_have_no_http_fields():
         "net.dst.ip, net.dst.port, net.protocol, net.src.ip, net.src.port, tls.sni"
     )
     assert validate_expression('tls.sni == "a.test"', ["tls_passthrough"]) is None
+
+
+def test_deep_nesting_is_refused():
+    shallow = "!(" * 90 + 'http.path == "/"' + ")" * 90
+    deep = "!(" * 5000 + 'http.path == "/"' + ")" * 5000
+
+    assert validate_expression(shallow) is None
+    assert validate_expression(deep).startswith("nested more than 100 deep, at line 1, column 203")
+
+
+def test_text_that_is_not_unicode_is_refused():
+    message = validate_expression('http.path == "\ud800"')
+
+    assert message.startswith("not Unicode: surrogates not allowed, at line 1, column 15")
