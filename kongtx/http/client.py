@@ -58,6 +58,9 @@ _LEFT_OUT: Final = frozenset(name for name in _SPECIAL if name.startswith((b"x-"
 # Statuses without a body, whatever their Content-Length says.
 _SHORT: Final = frozenset((b"204", b"304"))
 
+#: How long a connection that is being closed may take to send what is left.
+CLOSE_SECONDS: Final = 10.0
+
 #: A longer response head is garbage, in bytes.
 HEAD_BYTES: Final = 64 * 1024
 # Bodies with more than this to come are counted, not parsed.
@@ -316,12 +319,19 @@ class ClientChannel:
             self.transport.abortConnection()
 
     def close(self) -> None:
-        """Close the connection after what is still to be sent."""
-        self._timer.stop()
+        """Close the connection after what is still to be sent; cut it if that takes too long."""
         if not self.closed:
             self.closed = True
+            self._timer.set(self._seconds() + CLOSE_SECONDS)
             self.transport.unregisterProducer()
             self.transport.loseConnection()
+
+    def discard(self) -> None:
+        """End a connection whose exchange has ended and which cannot be used again."""
+        if self.request_sent:
+            self.close()
+        else:
+            self.abort()
 
     def wait_idle(self, timeout: float) -> None:
         """Nothing is asked of the peer; close after C{timeout} seconds (0: never)."""
@@ -574,7 +584,9 @@ class ClientChannel:
             reply.reply_failed(why)
 
     def _expired(self) -> None:
-        if self._reply is None:
+        if self.closed:
+            self.transport.abortConnection()
+        elif self._reply is None:
             self.close()
         else:
             self._fail(TIMEOUT)

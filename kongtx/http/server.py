@@ -655,7 +655,8 @@ class ServerChannel:
             self._timer.set(self._settings.seconds() + self._settings.limits.linger_timeout)
             half_close()
         else:
-            self._timer.stop()
+            # A client that takes nothing would keep the connection for ever.
+            self._timer.set(self._settings.seconds() + self._settings.limits.send_timeout)
             self.transport.loseConnection()
 
     def drain(self) -> None:

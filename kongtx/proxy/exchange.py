@@ -77,7 +77,7 @@ class Exchange(Forwarding):
         if self._streaming and self._upstream is not None:
             self._write_upstream(data)
             return
-        if self._over or self.headers_sent:
+        if self._over or self.headers_sent or self.upstream_body is not None:
             return
         store = self._body
         if store is None:
@@ -98,7 +98,7 @@ class Exchange(Forwarding):
             return
         if self._body_waiter is not None:
             self._body_arrived()
-        elif self._upstream is not None:
+        elif self._upstream is not None and self.upstream_body is None:
             if self._streaming:
                 self._body_sent()
             else:

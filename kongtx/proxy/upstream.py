@@ -51,6 +51,7 @@ class Forwarding(Answering):
         "_awaiting_body",
         "_balancer",
         "_balancer_ms",
+        "_body_gone",
         "_cached",
         "_chosen_at",
         "_chunked_upstream",
@@ -68,6 +69,8 @@ class Forwarding(Answering):
 
     _state: RouteState
     _balancer: IBalancer
+    #: Some of the client's body has been sent and not kept: it cannot be sent again.
+    _body_gone: bool
     #: C{forward} has been called and waits for the body.
     _awaiting_body: bool
     #: The channel of the current attempt.
@@ -81,6 +84,7 @@ class Forwarding(Answering):
     def _set_out(self) -> None:
         """Nothing has been done yet."""
         self._over = self._proxied = self._streaming = self._cached = self._awaiting_body = False
+        self._body_gone = False
         self._upstream = self._waiting = self._whole = None
         self._failed_peers = ()
         self._ahead = 0
@@ -130,11 +134,11 @@ class Forwarding(Answering):
 
     def _no_peer(self, error: KongtxError) -> None:
         """The balancer knows no peer: before the first attempt it says why, later it is the end."""
+        status = int(getattr(error, "status", 503))
         if self._failed_peers:
-            self._give_up(502)
+            self._give_up(status)
             return
         self._proxied = False
-        status = int(getattr(error, "status", 503))
         self.answer_with(self.error_answer(status, str(getattr(error, "message", error))))
 
     def _unexpected(self, failure: Failure) -> None:
@@ -260,7 +264,7 @@ class Forwarding(Answering):
         channel = self._upstream
         store = self._body
         if store is None:
-            self._streaming = True
+            self._streaming = self._body_gone = True
             self.connection.resume_body()
             return
         self._streaming = self.body_complete
@@ -276,7 +280,7 @@ class Forwarding(Answering):
         else:
             self._body = None
             store.close()
-            self._streaming = True
+            self._streaming = self._body_gone = True
             self.connection.resume_body()
 
     def _write_upstream(self, data: bytes) -> None:
@@ -340,7 +344,7 @@ class Forwarding(Answering):
         """Whether the request may go to another peer, and can."""
         if sent and self.method in _NOT_IDEMPOTENT:
             return False
-        return self.upstream_body is not None or self.body_complete
+        return self.upstream_body is not None or (self.body_complete and not self._body_gone)
 
     def _finish_try(self, state: str, code: int, why: str | None) -> None:
         now = self.gateway.time()
@@ -382,7 +386,7 @@ class Forwarding(Answering):
             if reusable:
                 gateway.pool.release(channel)
             else:
-                channel.close()
+                channel.discard()
         chain = self._chain
         cookie = self.hash_cookie
         if cookie is not None:
@@ -422,7 +426,7 @@ class Forwarding(Answering):
             if reusable:
                 gateway.pool.release(channel)
             else:
-                channel.close()
+                channel.discard()
         connection = self.connection
         headers = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
         connection.respond_raw(head, headers, body, length, complete)
@@ -523,7 +527,7 @@ class Forwarding(Answering):
         if reusable:
             self.gateway.pool.release(channel)
         else:
-            channel.close()
+            channel.discard()
         if self._whole is not None:
             self._whole_response()
             return
@@ -601,7 +605,10 @@ class Forwarding(Answering):
         self.response_source = "service"
         self.upstream_headers = tuple(channel.headers)
         self.response_headers = [*channel.headers, *self.response_headers]
-        self._run_header_filter()
+        replaced = self._run_header_filter()
+        if replaced is not None:
+            self._replace_body(replaced)
+            return
         self._add_core_headers()
         special = channel.special or {}
         self.response_headers.append((b"Connection", b"upgrade"))

@@ -390,3 +390,11 @@ def test_draining_closes_idle_connections_and_announces_it_to_others() -> None:
     assert not drained.called
     busy.channel.connectionLost(Failure(ConnectionDone()))
     assert drained.called
+
+
+def test_a_closing_connection_whose_client_takes_nothing_is_cut() -> None:
+    made = Made()
+    made.feed(b"GET /a HTTP/1.0\r\n\r\n")
+    assert made.transport.ended == "closed"
+    made.clock.advance(61)
+    assert made.transport.ended == "aborted"

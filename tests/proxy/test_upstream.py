@@ -11,8 +11,8 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from kongtx.balancer.errors import BalancerError
-from tests.proxy.kit import OK, Peer, UpstreamConnection, answering, free_port, parse
+from kongtx.balancer.errors import BalancerError, NoPeerAvailable
+from tests.proxy.kit import OK, Peer, UpstreamConnection, answering, free_port, is_whole, parse
 
 GET = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"
@@ -389,3 +389,45 @@ async def test_no_descriptor_is_left_behind(made: Any) -> None:
     await deferLater(reactor, 0.1)
     assert len(os.listdir("/proc/self/fd")) <= before + 4
     assert len(gateway.factory.settings.channels) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_streamed_body_that_has_gone_is_not_sent_again(made: Any) -> None:
+    bad, good = made.upstream(hang), made.upstream()
+    gateway = made.gateway(bad, good, route={"request_buffering": False})
+    client = await gateway.connect()
+    client.transport.write(b"PUT /api HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+    connection = await bad.connection()
+    await connection.until(b"abc")
+    client.transport.write(b"def")
+    await connection.until(b"abcdef")
+    connection.transport.abortConnection()
+    await client.until(is_whole)
+    assert client.data.startswith(b"HTTP/1.1 502 ")
+    assert good.connections == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_buffered_body_is_sent_again(made: Any) -> None:
+    bad = made.upstream(close)
+    good = made.upstream(
+        lambda connection, data: (
+            connection.data.endswith(b"abcdef") and connection.transport.write(OK)
+        )
+    )
+    gateway = made.gateway(bad, good)
+    status, _, _ = parse(
+        await gateway.ask(b"PUT /api HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabcdef")
+    )
+    assert status == 200
+    assert good.received.endswith(b"\r\n\r\nabcdef")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_balancer_that_runs_out_of_peers_says_its_status(made: Any) -> None:
+    gateway = made.gateway(
+        Peer("127.0.0.1", free_port(), b"x"), NoPeerAvailable(), service={"retries": 5}
+    )
+    status, fields, _ = parse(await gateway.ask(GET))
+    assert status == 503
+    assert b"x-kong-upstream-latency" in fields
