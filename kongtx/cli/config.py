@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -81,19 +80,10 @@ def show_progress(done: int, total: int) -> None:
 
 def registry(configuration: Configuration) -> SchemaRegistry:
     """The schemas of all entities and plugins that a node of this configuration knows."""
-    from kongtx.entities import EntityOptions  # noqa: PLC0415
     from kongtx.plugins import discovery, schemas  # noqa: PLC0415
-    from kongtx.router.expressions import validate_expression  # noqa: PLC0415
+    from kongtx.runtime.schemas import entity_options  # noqa: PLC0415
 
-    def check_expression(route: Mapping[str, Any]) -> str | None:
-        text = route.get("expression")
-        return validate_expression(text, route["protocols"]) if text else None
-
-    options = EntityOptions(
-        router_flavor=configuration.router_flavor,
-        vaults=tuple(sorted(configuration.loaded_vaults)),
-        check_expression=check_expression,
-    )
+    options = entity_options(configuration)
     wanted = configuration.loaded_plugins
     ours = [name for name in schemas.BUNDLED if name in wanted]
     registry = schemas.full_registry(options, ours, dbless=configuration.database == "off")

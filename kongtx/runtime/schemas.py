@@ -15,11 +15,8 @@ from kongtx.router.regexes import validate_path_regex
 from kongtx.schema import SchemaRegistry
 
 
-def make_registry(conf: Configuration, plugins: Mapping[str, IPlugin]) -> SchemaRegistry:
-    """All schemas of a node.
-
-    @param plugins: the loaded plugins by name.
-    """
+def entity_options(conf: Configuration) -> EntityOptions:
+    """What the core schemas depend on, with the router's own checks."""
     flavor = conf.router_flavor
 
     def check_route(route: Mapping[str, Any]) -> str | None:
@@ -30,12 +27,20 @@ def make_registry(conf: Configuration, plugins: Mapping[str, IPlugin]) -> Schema
             return str(error)
         return None
 
-    options = EntityOptions(
+    return EntityOptions(
         router_flavor=flavor,
+        vaults=tuple(sorted(conf.loaded_vaults)),
         check_regex=lambda pattern: validate_path_regex(f"~{pattern}"),
         check_expression=check_route,
     )
-    registry = core_registry(options)
+
+
+def make_registry(conf: Configuration, plugins: Mapping[str, IPlugin]) -> SchemaRegistry:
+    """All schemas of a node.
+
+    @param plugins: the loaded plugins by name.
+    """
+    registry = core_registry(entity_options(conf))
     dbless = conf.database == "off"
     for name, plugin in plugins.items():
         bundled = name in schemas.BUNDLED
