@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 import struct
 from typing import Any
@@ -10,6 +12,15 @@ from typing import Any
 from kongtx.net.naming import stream_address
 
 _LINGER_RESET = struct.pack("ii", 1, 0)
+
+
+#: What a view of a closed socket still tells.
+_ALSO_WHEN_CLOSED = frozenset(("fileno", "getpeername", "getsockname"))
+
+
+def _refuse(*arguments: Any, **options: Any) -> None:
+    """Fail as any use of a closed socket fails."""
+    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class _SocketView:
@@ -22,7 +33,10 @@ class _SocketView:
         self._view = view
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._view, name)
+        found = getattr(self._view, name)
+        if self._view.fileno() == -1 and name not in _ALSO_WHEN_CLOSED and callable(found):
+            return _refuse
+        return found
 
     def close(self) -> None:
         """Close the descriptor without a word to the protocol."""

@@ -43,18 +43,6 @@ _log = Logger()
 NATIVE = (StreamConnection, TCPPort, UNIXPort)
 
 
-def _nothing() -> None:
-    """Wake the loop."""
-
-
-def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Run what another thread wants run here."""
-    try:
-        function(*args, **kwargs)
-    except Exception:
-        _log.failure("while calling from thread")
-
-
 @frozen
 class _ChildSignal:
     """Reaps child processes; uvloop's own wake-up descriptor carries the signal to the loop."""
@@ -115,16 +103,9 @@ class KongtxReactor(AsyncioSelectorReactor):
 
     def wakeUp(self) -> None:
         """Let the loop turn once more; may be called from any thread."""
-        self.loop.call_soon_threadsafe(_nothing)
+        self.loop.call_soon_threadsafe(self._turn)
 
-    def callFromThread(  # type: ignore[override]
-        self,
-        callable: Callable[..., Any],  # noqa: A002 - the interface's name
-        *args: object,
-        **kwargs: object,
-    ) -> None:
-        """See L{twisted.internet.interfaces.IReactorFromThreads.callFromThread}."""
-        self.loop.call_soon_threadsafe(_call, callable, args, kwargs)
+    callFromThread = ReactorBase.callFromThread  # type: ignore[assignment]
 
     def _signalsFactory(self) -> SignalHandling:
         return _MultiSignalHandling((ReactorBase._signalsFactory(self), _ChildSignal(self.loop)))
@@ -168,6 +149,10 @@ class KongtxReactor(AsyncioSelectorReactor):
     def _onTimer(self) -> None:
         self._timerHandle = None
         self._wakeup_at = math.inf
+        self._turn()
+
+    def _turn(self) -> None:
+        """Make the calls that are due, from threads and timed."""
         try:
             self.runUntilCurrent()
         finally:
@@ -261,12 +246,18 @@ class KongtxReactor(AsyncioSelectorReactor):
         return [*super().getReaders(), *self.ports, *reading]  # type: ignore[no-untyped-call]
 
     def removeAll(self) -> list[Any]:
-        """Forget all descriptors, ports and connections, and return them."""
-        native = [*self.ports, *self.connections]
-        for port in list(self.ports):
-            port.stopReading()
-        self.connections.clear()
-        return [*super().removeAll(), *native]  # type: ignore[no-untyped-call]
+        """See L{twisted.internet.interfaces.IReactorFDSet.removeAll}."""
+        reading = [connection for connection in self.connections if connection.reading]
+        ports = list(self.ports)
+        for each in [*ports, *reading]:
+            each.stopReading()
+        return [*super().removeAll(), *ports, *reading]  # type: ignore[no-untyped-call]
+
+    def disconnectAll(self) -> None:
+        """End everything, connections that are paused too."""
+        super().disconnectAll()
+        for connection in list(self.connections):
+            connection.connectionLost(Failure(error.ConnectionLost()))
 
 
 def install(eventloop: asyncio.AbstractEventLoop | None = None) -> None:

@@ -91,6 +91,7 @@ class StreamConnection(SocketOptions, Consumer):
         "_made",
         "_paused",
         "_protocol",
+        "_read_closed",
         "_reason",
         "_uv",
         "_wire",
@@ -123,6 +124,7 @@ class StreamConnection(SocketOptions, Consumer):
         self.TLS = False
         self.logstr = "Uninitialized"
         self._aborting = self._close_scheduled = self._full = self._made = False
+        self._read_closed = False
         self._paused = self._pump_scheduled = self._write_closed = self._write_closing = False
         self._held: list[bytes] | None = None
         self.data_received = self._dispatch
@@ -193,11 +195,12 @@ class StreamConnection(SocketOptions, Consumer):
         half_closeable: Any = interfaces.IHalfCloseableProtocol(self._protocol, None)
         if half_closeable is None:
             return False
+        self._read_closed = True
         try:
             half_closeable.readConnectionLost()
         except BaseException:
             self._fail(Failure())
-        return True
+        return not self._write_closed  # with both halves closed it is over
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Report the end of the connection, once."""
@@ -301,8 +304,9 @@ class StreamConnection(SocketOptions, Consumer):
 
     @property
     def reading(self) -> bool:
-        """Whether the connection is open and not paused."""
-        return bool(self.connected and not self._paused and not self.disconnecting)
+        """Whether something may be received."""
+        closing = self._read_closed or self.disconnecting
+        return bool(self.connected and not self._paused and not closing)
 
     # ITransport.
 
@@ -372,7 +376,7 @@ class StreamConnection(SocketOptions, Consumer):
             except BaseException:
                 self._fail(Failure())
                 return
-        if self.disconnecting:
+        if self.disconnecting or self._read_closed:
             self._schedule_close()
 
     def logPrefix(self) -> str:
