@@ -81,7 +81,11 @@ def existing_prefix(prefix: str | None, conf: str | None = None) -> str:
     @param conf: the configuration file, when one is named.
     @raise CommandError: when there is no such directory.
     """
-    path = load(conf, overrides=_prefixed(prefix), strict=False).prefix
+    if prefix and conf is None:
+        # Whatever is wrong with the environment, a node can be stopped.
+        path = os.path.abspath(prefix)
+    else:
+        path = load(conf, overrides=_prefixed(prefix), strict=False).prefix
     if not os.path.exists(path):
         raise CommandError(f"no such prefix: {path}")
     return path
