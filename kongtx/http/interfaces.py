@@ -47,6 +47,9 @@ class IServerChannel(Interface):
 
     peer: tuple[str, int] = Attribute("The client's address and port.")
     local: tuple[str, int] = Attribute("The listener's address and port.")
+    proxied_peer: tuple[str, int] | None = Attribute(
+        "The client by the PROXY protocol; L{None} if it was not spoken or does not know."
+    )
     is_tls: bool = Attribute("``bool``: TLS ends here.")
     sni: bytes = Attribute("``bytes``: the TLS server name, lower case; empty without one.")
     serial: int = Attribute("``int``: counts the connections of this process.")

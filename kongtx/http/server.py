@@ -147,6 +147,7 @@ class ServerChannel:
         "local",
         "memo",
         "peer",
+        "proxied_peer",
         "requests",
         "serial",
         "sni",
@@ -198,6 +199,7 @@ class ServerChannel:
         self.is_tls = ISSLTransport.providedBy(transport)
         peer, local = transport.getPeer(), transport.getHost()
         self.peer = (getattr(peer, "host", "unix:"), getattr(peer, "port", 0))
+        self.proxied_peer = _proxied_peer(transport)
         self.local = (getattr(local, "host", "unix:"), getattr(local, "port", 0))
         settings = self._settings
         self._timer = LazyTimer(settings.clock, self._expired)
@@ -694,6 +696,20 @@ class ServerChannel:
 
 
 def _server_name(transport: Any) -> bytes:
+    """The name a TLS client asked for, of either kind of transport."""
+    told = getattr(transport, "get_server_name", None)
+    if told is not None:
+        return (told() or "").encode("ascii", "replace")
     handle = getattr(transport, "getHandle", None)
     name = getattr(handle() if handle is not None else None, "get_servername", None)
     return (name() or b"").lower() if name is not None else b""
+
+
+def _proxied_peer(transport: Any) -> tuple[str, int] | None:
+    """Whom the PROXY protocol calls the client, if it was spoken and knows one."""
+    header: Any = getattr(transport, "proxy_header", None)
+    source = getattr(header, "source", None)
+    host = getattr(source, "host", None)
+    if source is None or host is None or header.local:
+        return None
+    return host.decode("ascii"), source.port

@@ -121,7 +121,7 @@ class Gateway:
 
         @param clock: for timeouts: the reactor.
         @param log_sink: gets each request when it has ended.
-        @param tls: for upstreams that speak TLS.
+        @param tls: for upstreams that speak TLS; by default the pool's own.
         @param time: seconds since the epoch, for dates and latencies.
         """
         self.settings = settings
@@ -129,7 +129,7 @@ class Gateway:
         self.pool = pool
         self.clock = clock
         self.log_sink = log_sink
-        self.tls = tls
+        self.tls: ITLSConnector | None = getattr(pool, "tls", None) if tls is None else tls
         self.time = time
         enabled = enabled_headers(settings.headers)
         self.sends_server = "server" in enabled
@@ -216,8 +216,7 @@ class Gateway:
             values = [value for name, value in request.headers if name == header]
             client = real_client(peer, values, self.trusted_peers, self.settings.real_ip_recursive)
         elif request.trusted and header == b"proxy-protocol":
-            told = getattr(request.connection, "proxied_peer", None)
-            client = told if told is not None else peer
+            client = request.connection.proxied_peer or peer
         request.client_ip, request.client_port = client
 
     # -- listeners ---------------------------------------------------------------------------

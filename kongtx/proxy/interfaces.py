@@ -245,15 +245,13 @@ class ITLSConnector(Interface):
     ) -> Hashable:
         """What two connections must agree in to share a pool: SNI, verification, certificates."""
 
-    def connect(
-        address: str, port: int, identity: Hashable, factory: Any, timeout: float
-    ) -> Deferred[Any]:
+    def connect(address: str, port: int, identity: Hashable, factory: Any, timeout: float) -> None:
         """Connect and finish the handshake.
 
-        @param factory: builds the protocol.
+        @param factory: a L{twisted.internet.protocol.ClientFactory}: it builds the protocol, which
+            is connected after the handshake, and hears C{startedConnecting} and
+            C{clientConnectionFailed} (with L{twisted.internet.error.TimeoutError} on timeout).
         @param timeout: in seconds, for connection and handshake together.
-        @return: a Deferred of the protocol; fails with
-            L{twisted.internet.error.TimeoutError} on timeout.
         """
 
 

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from kongtx.http.client import ClientChannel
 from kongtx.http.timers import NEVER
 from kongtx.proxy.interfaces import ITLSConnector, IUpstreamPool
+from kongtx.proxy.upstream_tls import UnverifiedTLS
 
 Key = tuple[str, int, Hashable]
 
@@ -70,12 +71,14 @@ class UpstreamPool:
         """Make a pool.
 
         @param reactor: connects and keeps time.
+        @param tls: for upstreams that speak TLS; by default one that verifies nothing.
         @param size: idle connections kept for one key; 0: none are kept.
         @param max_requests: requests a connection may carry; 0: any number.
         @param idle_timeout: seconds after which an idle connection is closed; 0: never.
         """
         self._reactor = reactor
-        self._tls = tls
+        #: The connector for upstreams that speak TLS.
+        self.tls: ITLSConnector = UnverifiedTLS(reactor) if tls is None else tls
         self._size = size
         self._most_requests = max_requests or NEVER
         self._idle_timeout = idle_timeout
@@ -100,9 +103,8 @@ class UpstreamPool:
         attempt = _Connecting(self, key)
         reactor = self._reactor
         if tls is not None:
-            assert self._tls is not None
-            return self._tls.connect(address, port, tls, attempt, timeout)
-        if address.startswith(_UNIX):
+            self.tls.connect(address, port, tls, attempt, timeout)
+        elif address.startswith(_UNIX):
             reactor.connectUNIX(address[len(_UNIX) :], attempt, timeout=timeout)
         else:
             reactor.connectTCP(address, port, attempt, timeout=timeout)

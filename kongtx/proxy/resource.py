@@ -61,6 +61,7 @@ class WebChannel:
     keep_alive = True
     requests = 1
     memo: Any = None
+    proxied_peer: tuple[str, int] | None = None
 
     def __init__(self, gateway: Gateway, request: Request) -> None:
         self._gateway = gateway

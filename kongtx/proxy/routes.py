@@ -12,7 +12,6 @@ from kongtx.router.interfaces import IMatch
 
 _DEFAULT_RETRIES: Final = 5
 _DEFAULT_TIMEOUT_MS: Final = 60000
-_HTTPS_PORT: Final = 443
 
 #: What a scheme's Host header does not name.
 _DEFAULT_PORTS: Final = {b"http": 80, b"grpc": 80, b"https": 443, b"grpcs": 443}
@@ -42,7 +41,6 @@ class RouteState:
         "scheme",
         "service",
         "steps",
-        "tls",
         "write_timeout",
     )
 
@@ -77,7 +75,6 @@ class RouteState:
         self.connect_timeout = _seconds(facts.get("connect_timeout"))
         self.write_timeout = _seconds(facts.get("write_timeout"))
         self.read_timeout = _seconds(facts.get("read_timeout"))
-        self.tls = self.scheme in (b"https", b"grpcs")
         self.default_port = _DEFAULT_PORTS.get(self.scheme, 80)
         self._hosts: dict[tuple[bytes, int], bytes] = {}
 

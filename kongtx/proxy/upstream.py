@@ -36,6 +36,8 @@ log = Logger()
 # nginx: proxy_next_upstream passes these on only when they have not been sent.
 _NOT_IDEMPOTENT: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
 
+_SECURE: Final = frozenset((b"https", b"grpcs"))
+
 #: How far a response may run ahead of a slow client, when the route buffers responses.
 AHEAD_BYTES: Final = 512 * 1024
 #: How much of a request's body waits while nothing reads it, when the route does not buffer it.
@@ -163,7 +165,7 @@ class Forwarding(Answering):
         self._balancer.started(peer)
         tls = None
         state = self._state
-        if state.tls if self.upstream_scheme is state.scheme else self.upstream_scheme == b"https":
+        if self.upstream_scheme in _SECURE:
             if gateway.tls is None:
                 self._no_peer(UpstreamTLSUnavailable("no TLS connector is configured"))
                 return
