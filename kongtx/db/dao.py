@@ -95,6 +95,15 @@ class EntityStore:
                 yield entity
             query = (page.offset and Query(MAX_PAGE_SIZE, page.offset, None, tags)) or None
 
+    async def each_stored(self) -> AsyncIterator[Entity]:
+        """All rows as they are stored, for exports: C{ttl} is the moment at which a row expires."""
+        query: Query | None = Query(MAX_PAGE_SIZE, None, None)
+        while query is not None:
+            page = await self.store.connector.page(self.table, query)
+            for row in page.rows:
+                yield row
+            query = (page.offset and Query(MAX_PAGE_SIZE, page.offset, None)) or None
+
     async def each_for(self, field: str, parent: Key) -> AsyncIterator[Entity]:
         """All entities that refer to a parent."""
         reference = (field, self._parent(field, parent))

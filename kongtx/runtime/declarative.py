@@ -92,7 +92,7 @@ class DeclarativeLoader:
         """The configuration in force, as YAML."""
         entities: dict[str, list[Entity]] = {}
         for name in exported_entities(self._store.registry):
-            entities[name] = [row async for row in self._store[name].each()]
+            entities[name] = [row async for row in self._store[name].each_stored()]
         parts: list[str] = []
         export_yaml(entities, self._store.registry, parts.append)
         return "".join(parts)
@@ -104,8 +104,8 @@ class DeclarativeLoader:
 
         @param document: YAML or JSON text, or the parsed document.
         @param unless: the digest for which nothing is to be done.
-        @return: the entities by schema name and id, workspaces left out; L{None} when nothing was
-            to be done.
+        @return: the entities by schema name and key, complete, with secrets as they were given,
+            workspaces left out; L{None} when nothing was to be done.
         @raise DeclarativeError: it is not acceptable; nothing changed.
         @raise kongtx.db.errors.ConfigurationTooLargeError: it does not fit; nothing changed.
         """
@@ -114,14 +114,9 @@ class DeclarativeLoader:
         parse = self._format.parse_text if isinstance(document, str) else self._format.parse
         # Parsing takes seconds for large ones; requests go on meanwhile.
         declared = await deferToThread(parse, document, self._store.context())  # type: ignore[arg-type]
-        stored = self._stored(declared)
-        await self._connector.load(stored, declared.hash)
+        await self._connector.load(self._stored(declared), declared.hash)
         await self._loaded()
-        return {
-            name: {row["id"]: row for row in rows}
-            for name, rows in stored.items()
-            if name != "workspaces"
-        }
+        return {name: rows for name, rows in declared.entities.items() if name != "workspaces"}
 
     def _stored(self, declared: Declared) -> dict[str, list[Entity]]:
         stored: dict[str, list[Entity]] = {}

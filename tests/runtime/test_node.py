@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,35 @@ async def test_a_node_without_database_serves_its_file(
     await first.stop(keep_prefix=True)
     second = await make_gateway(**properties)
     assert (await get(f"{second.url}/q"))[0] == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_node_without_database_exports_can_be_loaded_again(
+    make_gateway: Make,
+) -> None:
+    gateway = await make_gateway(database="off", lmdb_map_size="16m")
+    document = {
+        "_format_version": "3.0",
+        "parameters": [{"key": "cluster_id", "value": "x"}],
+        "consumers": [
+            {
+                "username": "u",
+                "keyauth_credentials": [{"key": "k", "ttl": 4_000_000_000}],
+                "basicauth_credentials": [{"username": "u", "password": "p"}],
+            }
+        ],
+    }
+    loaded = await gateway.node.declarative.load(document)
+    assert list(loaded["parameters"]) == ["cluster_id"]
+    (credential,) = loaded["basicauth_credentials"].values()
+    assert credential["password"] == "p"
+    exported = await gateway.node.declarative.export()
+    assert "ttl: 4000000000" in exported
+    assert "password: p" not in exported
+    await gateway.node.declarative.load(exported)
+    again = await gateway.node.declarative.export()
+    times = re.compile(r"updated_at: \d+")
+    assert times.sub("", again) == times.sub("", exported)
 
 
 @pytest_twisted.ensureDeferred
