@@ -353,6 +353,14 @@ def _scalar(field: Field, value: Any, operation: Operation, context: Context | N
     return value
 
 
+def _element(field: Field, value: Any, operation: Operation, context: Context | None) -> Any:
+    if field.composite:
+        return adjust(field, value, operation, context)
+    if value.__class__ is float and value.is_integer() and field.kind in _NUMBERS:
+        return int(value)
+    return value
+
+
 def adjust(field: Field, value: Any, operation: Operation, context: Context | None = None) -> Any:
     """An array, set, map or record with its parts processed; sets lose repeated elements."""
     if value is None and operation == "select" and field.required:
@@ -367,14 +375,10 @@ def adjust(field: Field, value: Any, operation: Operation, context: Context | No
     elif isinstance(value, list) and field.elements is not None:
         elements = field.elements
         value = _without_repeats(value) if field.kind == "set" else list(value)
-        if elements.composite:
-            value = [adjust(elements, item, operation, context) for item in value]
+        value = [_element(elements, item, operation, context) for item in value]
     elif isinstance(value, dict) and field.values is not None:
         values = field.values
-        if values.composite:
-            value = {key: adjust(values, item, operation, context) for key, item in value.items()}
-        else:
-            value = dict(value)
+        value = {key: _element(values, item, operation, context) for key, item in value.items()}
     if value is ABSENT and operation != "update":
         return missing(field, context)
     return value

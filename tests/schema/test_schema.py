@@ -20,6 +20,8 @@ from kongtx.schema import (
     conditional,
     foreign,
     integer,
+    map_of,
+    number,
     record,
     set_of,
     string,
@@ -517,3 +519,19 @@ def test_an_entity_in_the_place_of_a_reference_is_checked_as_one(registry: Schem
         {"name": "limit", "config": {"hour": 1}, "service": {"host": "h", "health": {"on": 1}}},
     )
     assert found.fields == {"service": {"health": {"on": "expected a boolean"}}}
+
+
+def test_whole_numbers_are_integers_wherever_they_are() -> None:
+    schema = Schema(
+        "x",
+        {
+            "id": string(),
+            "one": integer(),
+            "many": array(integer()),
+            "named": map_of(string(), number()),
+        },
+    )
+    made = schema.process_insert(
+        {"one": 1.0, "many": [2.0], "named": {"a": 3.0, "b": 0.5}}, context()
+    )
+    assert repr(made) == "{'id': None, 'one': 1, 'many': [2], 'named': {'a': 3, 'b': 0.5}}"
