@@ -22,15 +22,24 @@ _SWEEP_EVERY = 1024
 COUNTERS_SIZE = 64 * 1024 * 1024
 
 
-def counter_key(window_end: int, identity: bytes) -> bytes:
+def window_key(end: int, kind: bytes) -> bytes:
+    """The beginning of the keys of a window's counters.
+
+    @param end: seconds since the epoch.
+    @param kind: tells windows that end together from each other; a few bytes.
+    """
+    return _KEY.pack(end) + kind + b":"
+
+
+def counter_key(window: bytes, identity: bytes) -> bytes:
     """The key of a counter.
 
-    @param window_end: seconds since the epoch.
-    @param identity: what is counted, the kind of window included; of any length.
+    @param window: as L{window_key} gives.
+    @param identity: what is counted; of any length.
     """
     if len(identity) > _LONGEST_IDENTITY:
         identity = blake2b(identity, digest_size=32).digest()
-    return _KEY.pack(window_end) + identity
+    return window + identity
 
 
 @attrs.frozen

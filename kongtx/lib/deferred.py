@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import iscoroutine
+from types import CoroutineType
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -15,8 +15,11 @@ def then(value: Any, call: Callable[..., Any], *args: Any) -> Any:
     @param value: a value, a Deferred or a coroutine.
     @return: what the call returns, or a Deferred of it. No Deferred is made for a plain value.
     """
+    kind = type(value)
+    if kind is dict:  # the usual case on the hot path: an entity
+        return call(value, *args)
     if isinstance(value, Deferred):
         return value.addCallback(call, *args)
-    if iscoroutine(value):
+    if kind is CoroutineType:
         return ensureDeferred(value).addCallback(call, *args)
     return call(value, *args)

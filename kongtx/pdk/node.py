@@ -60,12 +60,16 @@ class Node:
     ) -> Consumer | Deferred[Consumer | None] | None:
         """A consumer by id, or by username where that is allowed, through the cache."""
         if is_uuid(key):
-            return self.cache.get(f"consumers:{key}:::::", self._load_consumer, "id", key)
+            return self.consumer_by_id(key)
         if by_username:
             return self.cache.get(
                 f"consumers_by_username:{key}", self._load_consumer, "username", key
             )
         return None
+
+    def consumer_by_id(self, key: str) -> Consumer | Deferred[Consumer | None] | None:
+        """A consumer by id, through the cache."""
+        return self.cache.get(f"consumers:{key}:::::", self._load_consumer, "id", key)
 
     def forwarded_port(self, port: int) -> int:
         """The port that clients see for a listener's port (C{port_maps})."""

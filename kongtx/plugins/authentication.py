@@ -8,6 +8,7 @@ must succeed (Kong: the logical OR and AND of authentication plugins).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -18,9 +19,19 @@ from kongtx.cache.multilevel import Loaded
 from kongtx.errors import KongtxError
 from kongtx.lib.deferred import then
 from kongtx.pdk.kong import Kong
+from kongtx.pdk.text import header_value
 from kongtx.plugins.base import Plugin
 
 Entity = Mapping[str, Any]
+
+_IDENTITY_HEADERS = (
+    b"X-Consumer-ID",
+    b"X-Consumer-Custom-ID",
+    b"X-Consumer-Username",
+    b"X-Credential-Identifier",
+    b"X-Anonymous-Consumer",
+)
+_IDENTITY_NAMES = frozenset(name.lower() for name in _IDENTITY_HEADERS)
 
 
 @attrs.frozen
@@ -86,7 +97,8 @@ class AuthenticationPlugin(Plugin):
         return waiting.addErrback(self._failed, config, kong)
 
     def _accept(self, identity: Identity, kong: Kong) -> None:
-        kong.client.authenticate(identity.consumer, identity.credential)
+        request = kong.raw
+        request.consumer, request.credential = identity.consumer, identity.credential
         tell_upstream(kong, identity.consumer, identity.identifier, anonymous=False)
 
     def _failed(self, failure: Failure, config: Any, kong: Kong) -> Any:
@@ -119,34 +131,45 @@ def tell_upstream(
     kong: Kong, consumer: Entity | None, identifier: str | None, anonymous: bool
 ) -> None:
     """Set each header that tells the upstream who asks, or remove the client's own copy of it."""
-    consumer = consumer or {}
-    for name, value in (
-        (b"X-Consumer-ID", consumer.get("id")),
-        (b"X-Consumer-Custom-ID", consumer.get("custom_id")),
-        (b"X-Consumer-Username", consumer.get("username")),
-        (b"X-Credential-Identifier", identifier),
-        (b"X-Anonymous-Consumer", "true" if anonymous else None),
-    ):
-        if value is None:
-            kong.raw.clear_header(name.lower())
-        else:
-            kong.raw.set_header(name, value.encode("utf-8", "surrogateescape"))
+    if consumer is None:
+        headers = _identity_headers(None, None, None, identifier, anonymous)
+    else:
+        headers = _identity_headers(
+            consumer["id"], consumer["custom_id"], consumer["username"], identifier, anonymous
+        )
+    kong.raw.replace_headers(_IDENTITY_NAMES, headers)
+
+
+@lru_cache(maxsize=4096)
+def _identity_headers(
+    consumer_id: str | None,
+    custom_id: str | None,
+    username: str | None,
+    identifier: str | None,
+    anonymous: bool,
+) -> list[tuple[bytes, bytes]]:
+    values = (consumer_id, custom_id, username, identifier, "true" if anonymous else None)
+    return [
+        (name, header_value(name, value.encode("utf-8", "surrogateescape")))
+        for name, value in zip(_IDENTITY_HEADERS, values, strict=True)
+        if value is not None
+    ]
 
 
 def load_identity(kong: Kong, credential: Entity, identifier: str | None) -> Any:
     """The L{Identity} of a credential of the store: its consumer is looked up in the cache."""
-    consumer = kong.node.consumer(credential["consumer"]["id"])
+    consumer = kong.node.consumer_by_id(credential["consumer"]["id"])
     return then(consumer, Identity, credential, identifier)
 
 
 def find_credential(kong: Kong, entity: str, field: str, value: str) -> Any:
     """The credential with a value in its unique field, through the cache; L{None} without one."""
-    rows = kong.db[entity]
-    return kong.cache.get(rows.schema.cache_key_of({field: value}), _load, rows, field, value)
+    # As Schema.cache_key_of writes the key of an entity with one such field.
+    return kong.node.cache.get(f"{entity}:{value}:::::", _load, kong, entity, field, value)
 
 
-async def _load(rows: Any, field: str, value: str) -> Any:
-    return credential_to_cache(await rows.select_by(field, value))
+async def _load(kong: Kong, entity: str, field: str, value: str) -> Any:
+    return credential_to_cache(await kong.db[entity].select_by(field, value))
 
 
 def credential_to_cache(credential: Entity | None) -> Any:

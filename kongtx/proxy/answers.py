@@ -181,6 +181,8 @@ class Answering(RequestContext):
                 run_log(self, chain.log)
             if gateway.log_sink is not None:
                 gateway.log_sink.log(self)
+        # What plugins see refers back to the request; undone, nothing waits for the collector.
+        self.pdk = None
         if self._body is not None:
             self._body.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -132,7 +132,6 @@ class RequestContext:
     chunk = b""
     chunk_is_last = False
     consumer: Mapping[str, Any] | None = None
-    consumer_id = ""
     credential: Mapping[str, Any] | None = None
     pdk: Any = None
     hash_cookie: HashCookie | None = None
@@ -146,6 +145,12 @@ class RequestContext:
     _failed_tries: tuple[Try, ...] = ()
     _plugin_data: dict[Any, Any] | None = None
     _shared: dict[Any, Any] | None = None
+
+    @property
+    def consumer_id(self) -> str:
+        """The consumer's id, else the credential's, else empty."""
+        entity = self.consumer or self.credential
+        return entity["id"] if entity else ""
 
     def __init__(
         self,
@@ -289,6 +294,20 @@ class RequestContext:
         kept = [index for index, header in enumerate(self.headers) if header[0] != lower]
         self._names = [self._names[index] for index in kept]
         self.headers = [self.headers[index] for index in kept]
+
+    def replace_headers(self, names: Set[bytes], headers: Sequence[Header]) -> None:
+        fields = self._fields
+        if not names.isdisjoint(fields):
+            for name in names:
+                fields.pop(name, None)
+            kept = [index for index, header in enumerate(self.headers) if header[0] not in names]
+            self._names[:] = [self._names[index] for index in kept]
+            self.headers[:] = [self.headers[index] for index in kept]
+        for name, value in headers:
+            lower = name.lower()
+            self._names.append(name)
+            self.headers.append((lower, value))
+            fields.setdefault(lower, value)
 
     # -- the request's body ------------------------------------------------------------------
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:

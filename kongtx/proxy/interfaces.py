@@ -6,7 +6,7 @@ which stand below the proxy, may import it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -130,6 +130,14 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
 
     def clear_header(name: bytes) -> None:
         """Remove all values of a request header."""
+
+    def replace_headers(names: Set[bytes], headers: Sequence[Header]) -> None:
+        """Remove some request headers and add others, in one pass.
+
+        @param names: of all headers to remove, in lower case.
+        @param headers: names in the case to send, and values that have been checked to be whole:
+            no CR, LF or NUL.
+        """
 
     def read_body(limit: int = 0) -> bytes | Deferred[bytes]:
         """The client's whole body; what is read stays to be forwarded.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NoReturn
 
 import attrs
@@ -150,6 +150,11 @@ class FakeRequest:
     def clear_header(self, name: bytes) -> None:
         """Remove all values of a request header."""
         self.headers = [pair for pair in self.headers if pair[0].lower() != name.lower()]
+
+    def replace_headers(self, names: Set[bytes], headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Remove some request headers and add others."""
+        self.headers = [pair for pair in self.headers if pair[0].lower() not in names]
+        self.headers += headers
 
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:
         """The client's body."""

@@ -269,7 +269,7 @@ async def test_a_consumer_chooses_later_plugins_configurations(made: Any) -> Non
     trace = Trace()
 
     def authenticate(request: Any) -> None:
-        request.consumer_id = request.get_header(b"x-who").decode()
+        request.consumer = {"id": request.get_header(b"x-who").decode()}
 
     steps = [
         Step(trace.handler("early"), {"c1": trace.handler("early-c1", "access")}),

@@ -100,7 +100,7 @@ class JWT(AuthenticationPlugin):
         )
         if errors:
             raise Refused(401, errors, config["invalid"])
-        consumer = kong.node.consumer(credential["consumer"]["id"])
+        consumer = kong.node.consumer_by_id(credential["consumer"]["id"])
         return then(consumer, self._identified, credential, text, config, kong)
 
     def _identified(

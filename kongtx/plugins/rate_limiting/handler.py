@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -30,7 +31,7 @@ class Settings:
     """
 
     config: Mapping[str, Any]
-    periods: Sequence[str]
+    periods: tuple[str, ...]
     limits: Sequence[float]
     limit_headers: Sequence[tuple[bytes, bytes]]
     remaining_names: Sequence[bytes]
@@ -48,10 +49,11 @@ class RateLimiting(Plugin):
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
+        self._scopes: dict[str, bytes] = {}
 
     def prepare(self, config: Mapping[str, Any]) -> Settings:
         """See L{Settings}."""
-        periods = [period for period in PERIODS if config[period] is not None]
+        periods = tuple(period for period in PERIODS if config[period] is not None)
         return Settings(
             config=config,
             periods=periods,
@@ -66,8 +68,8 @@ class RateLimiting(Plugin):
     def access(self, settings: Settings, kong: Kong) -> Any:
         """Count the request, or refuse it."""
         now = self._now()
-        windows = [window(period, now) for period in settings.periods]
-        identity = _scope(kong) + _identity(settings.config, kong)
+        windows = _windows(settings.periods, int(now))
+        identity = self._scope_of(kong.row) + _identity(settings.config, kong)
         try:
             taken = self._policy(settings, kong).take(identity, windows, settings.limits, now)
         except Exception:
@@ -76,6 +78,12 @@ class RateLimiting(Plugin):
             return self._decide(taken, windows, settings, kong, now)
         waiting: Deferred[Any] = taken.addErrback(self._failed, settings, kong)
         return waiting.addCallback(self._decide, windows, settings, kong, now)
+
+    def _scope_of(self, row: Mapping[str, Any]) -> bytes:
+        scope = self._scopes.get(row["id"])
+        if scope is None:
+            scope = self._scopes[row["id"]] = _scope(row)
+        return scope
 
     def _policy(self, settings: Settings, kong: Kong) -> IPolicy:
         policy: IPolicy | None = kong.node.shared.get(LocalPolicy)
@@ -119,9 +127,13 @@ class RateLimiting(Plugin):
             kong.response.error(int(config["error_code"]), config["error_message"], headers)
 
 
-def _scope(kong: Kong) -> bytes:
+@lru_cache(maxsize=256)
+def _windows(periods: tuple[str, ...], second: int) -> list[Window]:
+    return [window(period, second) for period in periods]
+
+
+def _scope(row: Mapping[str, Any]) -> bytes:
     """The route and service of the plugin entity's own scope: what shares a counter."""
-    row = kong.row
     route, service = (row[name]["id"] if row[name] else _NIL for name in ("route", "service"))
     return f"ratelimit:{route}:{service}:".encode()
 

@@ -36,5 +36,5 @@ class LocalPolicy:
         self, identity: bytes, windows: Sequence[Window], limits: Sequence[float], now: float
     ) -> Taken:
         """See L{IPolicy.take}; never waits."""
-        keys = [counter_key(each.end, identity + each.period.encode()) for each in windows]
+        keys = [counter_key(each.key, identity) for each in windows]
         return self._counters.take(keys, limits, now)

@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import attrs
 
+from kongtx.cache.counters import window_key
+
 #: Periods from the shortest to the longest, and the length in seconds that each counts as.
 PERIODS = {
     "second": 1,
@@ -24,11 +26,16 @@ class Window:
     """One window of one period; seconds since the epoch.
 
     @ivar end: when its counter may be forgotten, by the period's nominal length.
+    @ivar key: the beginning of the keys of its counters.
     """
 
     period: str
     start: int
     end: int
+    key: bytes = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "key", window_key(self.end, self.period.encode()))
 
     def reset(self, now: float) -> int:
         """Seconds until the next window, at least 1."""
