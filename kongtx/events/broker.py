@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IPushProducer
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -27,12 +27,14 @@ from kongtx.events.commands import Deliver, Hand, Hello, Piece, Publish
 from kongtx.events.errors import EventsError
 from kongtx.events.interfaces import IEventBus
 from kongtx.events.leases import LEASES_CHANNEL, LeaseTable
-from kongtx.events.link import BUS_CHANNEL, MASTER, Handler, Link, Peer
+from kongtx.events.link import BUS_CHANNEL, GATHER, MASTER, Handler, Link, Peer
 from kongtx.events.recent import UNIQUE_WINDOW, RecentKeys
 from kongtx.events.subscriptions import Callback, Subscriptions
 
 #: Bytes that may wait for a worker which does not read, before it is cut off.
 MAX_BACKLOG = 256 * 1024 * 1024
+#: Seconds in which a worker must answer a question to all.
+GATHER_TIMEOUT = 2.0
 #: Processes whose last event number is remembered, so that an event sent again is taken once.
 _MAX_INSTANCES = 1024
 
@@ -161,6 +163,7 @@ class EventBroker(Service):
         self.handlers: dict[str, Handler] = {
             "lease.acquire": self._acquire,
             "lease.release": self._release,
+            GATHER: self._gather,
         }
         self._links: dict[_WorkerLink, Peer] = {}
         self._taken: OrderedDict[str, int] = OrderedDict()
@@ -226,6 +229,25 @@ class EventBroker(Service):
         gone: Deferred[Any] = Deferred()
         gone.errback(EventsError(f"worker {peer.worker_id} (pid {peer.pid}) is not connected"))
         return gone
+
+    def gather(self, name: str, data: Any = None) -> Deferred[list[dict[str, Any]]]:
+        """Ask every worker: see L{kongtx.events.interfaces.IMasterLink.gather}."""
+        peers = sorted(self.peers(), key=lambda peer: (peer.worker_id, peer.pid))
+        asked = [
+            self.call(peer, name, data).addTimeout(GATHER_TIMEOUT, self._reactor) for peer in peers
+        ]
+
+        def collect(results: list[tuple[bool, Any]]) -> list[dict[str, Any]]:
+            return [
+                {"worker_id": peer.worker_id, "pid": peer.pid, "answer": answer}
+                for peer, (is_answered, answer) in zip(peers, results, strict=True)
+                if is_answered
+            ]
+
+        return DeferredList(asked, consumeErrors=True).addCallback(collect)
+
+    def _gather(self, data: Any, peer: Peer) -> Deferred[list[dict[str, Any]]]:
+        return self.gather(data["name"], data["data"])
 
     # What the links report.
 

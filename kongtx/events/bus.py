@@ -23,7 +23,7 @@ from kongtx.events.chunks import MAX_PAYLOAD, check_name, decode, encode, number
 from kongtx.events.commands import Deliver, Hand, Hello, Publish
 from kongtx.events.errors import BusClosedError, BusFullError, EventsError, PayloadError
 from kongtx.events.interfaces import IEventBus, IMasterLink
-from kongtx.events.link import BUS_CHANNEL, MASTER, Handler, Link, Peer
+from kongtx.events.link import BUS_CHANNEL, GATHER, MASTER, Handler, Link, Peer
 from kongtx.events.subscriptions import Callback, Subscriptions
 
 #: The most events that wait for the broker's answer, or for the broker itself.
@@ -228,6 +228,10 @@ class EventBus(Service):
     ) -> Callable[[], None]:
         """See L{IEventBus.subscribe}."""
         return self._subscriptions.add(channel, event, callback, weak)
+
+    def gather(self, name: str, data: Any = None) -> Deferred[list[dict[str, Any]]]:
+        """See L{IMasterLink.gather}."""
+        return self.call(GATHER, {"name": name, "data": data})
 
     def serve(self, name: str, handler: Handler) -> None:
         """See L{IMasterLink.serve}."""

@@ -52,6 +52,14 @@ class IMasterLink(Interface):
         @return: a Deferred of the answer's data; fails with L{kongtx.events.errors.CallError}.
         """
 
+    def gather(name: str, data: Any = None) -> Deferred[list[dict[str, Any]]]:
+        """Ask every worker of the node, this one included, through the master.
+
+        @return: a Deferred of C{[{"worker_id": int, "pid": int, "answer": data}, ...]} in the order
+            of the workers; without those that have no answer, or none within two seconds. During a
+            reload workers of both generations answer.
+        """
+
     def serve(name: str, handler: Callable[..., object]) -> None:
         """Answer questions: C{handler(data, peer)} returns data, a Deferred or a coroutine."""
 

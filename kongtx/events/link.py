@@ -21,6 +21,9 @@ MASTER = -1
 #: The channel of each process's own news about its bus; never sent to others.
 BUS_CHANNEL = "bus"
 
+#: The call by which a worker asks all workers.
+GATHER = "bus.gather"
+
 log = Logger()
 
 

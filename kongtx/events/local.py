@@ -82,6 +82,12 @@ class LocalEventBus:
         """See L{IMasterLink.call}."""
         return answer(self._handlers, name, decode(encode(data)), self.peer)
 
+    def gather(self, name: str, data: Any = None) -> Deferred[list[dict[str, Any]]]:
+        """See L{IMasterLink.gather}."""
+        about = {"worker_id": self.peer.worker_id, "pid": self.peer.pid}
+        asked = self.call(name, data)
+        return asked.addCallbacks(lambda answer: [{**about, "answer": answer}], lambda _: [])
+
     def serve(self, name: str, handler: Handler) -> None:
         """See L{IMasterLink.serve}."""
         self._handlers[name] = handler

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from kongtx.conf import Configuration, effective
 from kongtx.errors import KongtxError
 from kongtx.lib.loglevel import notice
-from kongtx.runtime import prefix
+from kongtx.runtime import notify, prefix
 from kongtx.runtime.daemon import StartReport, redirect_output, to_background
 from kongtx.runtime.engine import IEngine
 from kongtx.runtime.launch import DEFAULT_NODE
@@ -140,6 +140,7 @@ class MainService(Service):
             become(self._user)
         await self._engine.start(self.conf, self._listeners)
         notice(log, "kongtx has started in {prefix}", prefix=self.conf.prefix)
+        notify.ready()
 
     def _start_logs(self, conf: Configuration) -> Logs:
         takes_over, self._owns_logging = self._owns_logging, False
@@ -169,7 +170,9 @@ class MainService(Service):
         if not self.running:
             return succeed(None)
         Service.stopService(self)
-        self._is_ending = True
+        if not self._is_ending:
+            self._is_ending = True
+            notify.stopping()
         stopped = self._engine.stop() if self._engine is not None else succeed(None)
         stopped.addErrback(lambda failure: log.failure("could not stop cleanly", failure=failure))
         return stopped.addCallback(lambda _: self._let_go())
@@ -227,6 +230,7 @@ class MainService(Service):
         if self._is_ending:
             return succeed(None)
         self._is_ending = True
+        notify.stopping()
         drained = self._engine.drain() if self._engine is not None else succeed(None)
         drained.addErrback(lambda failure: log.failure("could not drain", failure=failure))
         return drained.addCallback(lambda _: self.end())
@@ -250,6 +254,7 @@ class MainService(Service):
             # What is being started may not have seen the last change.
             self._reload_again = True
             return succeed(None)
+        notify.reloading()
         self._reloading = ensureDeferred(self._reload())
         self._reloading.addErrback(self._cannot_reload)
         return self._reloading.addCallback(lambda _: self._reloaded())
@@ -291,6 +296,7 @@ class MainService(Service):
 
     def _reloaded(self) -> None:
         self._reloading = None
+        notify.ready()
         if self._reload_again:
             self._reload_again = False
             self.reload()

@@ -6,7 +6,7 @@ import tempfile
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
@@ -374,6 +374,32 @@ async def test_calling_a_worker_that_is_gone_fails(node):
     await until(lambda: not broker.peers())
     with pytest.raises(EventsError, match=r"worker 0 .* is not connected"):
         await broker.call(peer, "x")
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_worker_can_ask_all_and_gets_the_answers_of_those_that_have_one(node):
+    broker = node.start_broker()
+    buses = await node.workers(3)
+    buses[0].serve("load", lambda data, peer: [data, 0])
+    buses[2].serve("load", lambda data, peer: [data, 2])
+    answers = await buses[1].gather("load", "x" * 100_000)
+    told = [(each["worker_id"], each["pid"], each["answer"][1]) for each in answers]
+    assert told == [(0, os.getpid(), 0), (2, os.getpid(), 2)]
+    assert await broker.gather("load", 1) == [
+        {"worker_id": 0, "pid": os.getpid(), "answer": [1, 0]},
+        {"worker_id": 2, "pid": os.getpid(), "answer": [1, 2]},
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_worker_that_does_not_answer_is_left_out(node, monkeypatch):
+    monkeypatch.setattr("kongtx.events.broker.GATHER_TIMEOUT", 0.05)
+    node.start_broker()
+    first, second = await node.workers(2)
+    first.serve("load", lambda data, peer: 1)
+    second.serve("load", lambda data, peer: Deferred())
+    answers = await first.gather("load")
+    assert [each["answer"] for each in answers] == [1]
 
 
 @pytest_twisted.ensureDeferred

@@ -106,6 +106,13 @@ def test_the_only_worker_holds_every_lease_until_it_gives_it_back():
     assert told == [True, False, True, False]
 
 
+@pytest_twisted.ensureDeferred
+async def test_asking_all_workers_asks_this_one(bus):
+    bus.serve("double", lambda data, peer: data * 2)
+    assert await bus.gather("double", 4) == [{"worker_id": 0, "pid": 0, "answer": 8}]
+    assert await bus.gather("other") == []
+
+
 def test_closed_leases_hold_nothing_more():
     told = []
     leases = LocalLeases()
