@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from kongtx.runtime.errors import RuntimeSetupError
@@ -30,7 +31,9 @@ class StartReport:
 
     def _say(self, what: bytes) -> None:
         if self._fd >= 0:
-            os.write(self._fd, what)
+            # Whoever started the node may have gone away; that is no reason to fail.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._fd, what)
             os.close(self._fd)
             self._fd = -1
 

@@ -42,6 +42,8 @@ class Exit:
     report: str = ""
 
     def __str__(self) -> str:
+        if self.signal is None and self.code is None:
+            return "could not be started"
         if self.signal is not None:
             return f"killed by signal {self.signal} ({signal.Signals(self.signal).name})"
         return f"exited with code {self.code}"
@@ -84,7 +86,13 @@ class Slot:
         self._respawn = None
         self.is_ready = False
         self._started_at = self._clock.seconds()
-        self._process = self._generation.spawn(self.worker_id, self._ended)
+        try:
+            self._process = self._generation.spawn(self.worker_id, self._ended)
+        except OSError as error:
+            # Such as too many processes: a reason to wait, not to do without the worker.
+            reason = f"cannot start a process: {error.strerror}"
+            self._respawn = self._clock.callLater(0, self._ended, Exit(None, None, reason))
+            return
         log.info("worker {worker} has pid {pid}", worker=self.worker_id, pid=self.pid)
 
     def signal(self, number: int) -> None:
@@ -100,6 +108,7 @@ class Slot:
 
     def _ended(self, exit_: Exit) -> None:
         pid, was_ready = self.pid, self.is_ready
+        self._respawn = None
         self._process, self.is_ready = None, False
         if self._generation.worker_ended(self, exit_, was_ready):
             delay = self._backoff.delay(self._clock.seconds() - self._started_at)

@@ -16,7 +16,6 @@ from kongtx.events.broker import EventBroker
 from kongtx.events.link import Peer
 from kongtx.lib.loglevel import notice
 from kongtx.runtime.engine import IEngine
-from kongtx.runtime.errors import WorkerError
 from kongtx.runtime.host import RUNTIME_CHANNEL, set_level
 from kongtx.runtime.launch import Launch
 from kongtx.runtime.listeners import ListenerSet
@@ -102,7 +101,7 @@ class Workers:
         self._leaving.append(new)
         try:
             await new.start()
-        except WorkerError:
+        except BaseException:
             self._leave(new, new.terminate)
             raise
         self._leaving.remove(new)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import time
 
 import pytest
@@ -288,6 +289,36 @@ def test_a_taken_port_is_named_with_its_property(make, workers):
                 "Address already in use\n"
             )
     assert not os.path.exists(pid_file(node))
+
+
+def test_logs_can_go_to_the_standard_streams(make):
+    node = make(proxy_error_log="/dev/stderr")
+    process = subprocess.Popen(
+        node.command(foreground=True), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: running_pid(pid_file(node)))
+    lines = []
+    while not any("kongtx has started" in line for line in lines):
+        lines.append(process.stderr.readline())
+    process.send_signal(signal.SIGQUIT)
+    _, rest = process.communicate(timeout=15)
+    written = "".join(lines) + rest
+    assert process.returncode == 0
+    assert "worker 0 finishes its requests" in written
+    assert "worker 1 finishes its requests" in written
+    assert node.log() == ""
+
+
+@pytest.mark.long
+def test_a_worker_that_hangs_is_killed(start):
+    node = start()
+    hanging = node.workers()[1]
+    os.kill(hanging, signal.SIGSTOP)
+    began = time.monotonic()
+    assert node.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - began >= 5
+    assert not is_alive(hanging)
+    assert f"workers that did not stop are killed: [{hanging}]" in node.log()
 
 
 def test_a_second_start_in_the_same_prefix_is_refused(start):

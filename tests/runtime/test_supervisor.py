@@ -142,6 +142,32 @@ def test_a_worker_that_crashes_again_waits(world):
     assert len(world.processes) == 4
 
 
+def test_a_process_that_cannot_be_started_is_tried_again(world):
+    world.start()
+    spawn, world.generation.spawn = world.generation.spawn, fails_to_spawn
+    world.processes[1].ended(Exit(None, 9))
+    world.clock.advance(1)
+    assert world.generation.pids() == [100]
+    world.generation.spawn = spawn
+    world.clock.pump([1] * 5)
+    assert world.generation.pids() == [100, 102]
+
+
+def fails_to_spawn(worker_id, ended):
+    raise OSError(11, "Resource temporarily unavailable")
+
+
+def test_a_process_that_cannot_be_started_at_all_fails_the_start(world):
+    world.generation.spawn = fails_to_spawn
+    started = world.generation.start()
+    world.clock.advance(0)
+    assert failure_of(started).getErrorMessage() == (
+        "cannot start a process: Resource temporarily unavailable"
+    )
+    assert world.generation.terminate().called
+    assert world.clock.getDelayedCalls() == []
+
+
 def test_draining_asks_each_worker_and_waits_for_all(world):
     world.start()
     gone = world.generation.drain()
