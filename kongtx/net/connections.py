@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import address, error
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
+from kongtx.net.driving import Driven
 from kongtx.net.naming import log_prefix
 from kongtx.net.transports import StreamConnection
 
@@ -38,8 +40,8 @@ class ServerConnection(StreamConnection):
             return None  # it was closed between the kernel's accept and ours
         return factory.buildProtocol(peer)
 
-    def _name(self) -> None:
-        self.logstr = f"{log_prefix(self._protocol)},{self.sessionno},{self.hostname}"
+    def _name(self) -> str:
+        return f"{log_prefix(self._protocol)},{self.sessionno},{self.hostname}"
 
     @property
     def client(self) -> Any:
@@ -64,7 +66,7 @@ class ClientConnection(StreamConnection):
     @ivar addr: where it was asked to connect to.
     """
 
-    __slots__ = ("addr", "connector")
+    __slots__ = ("_connecting", "addr", "connector")
 
     _tlsClientDefault = True
 
@@ -72,6 +74,21 @@ class ClientConnection(StreamConnection):
         super().__init__(reactor)
         self.connector = connector
         self.addr = addr
+        self._connecting: Driven | None = None
+
+    def begin(self, host: str, port: int) -> None:
+        """Connect to an IP address."""
+        self._connecting = Driven(
+            self._loop.create_connection(lambda: self, host, port), failed=self._not_connected
+        )
+
+    def _not_connected(self, exc: BaseException) -> None:
+        if not isinstance(exc, OSError):
+            why: Any = exc
+        else:
+            why = error.getConnectError((exc.errno, os.strerror(exc.errno or 0)))
+        # Later, for the connector does not have its transport yet when it fails at once.
+        self._loop.call_soon(self.failIfNotConnected, why)
 
     def _build_protocol(self) -> Any:
         if self.disconnected:
@@ -86,8 +103,8 @@ class ClientConnection(StreamConnection):
         self._protocol = Protocol()
         self._uv.close()
 
-    def _name(self) -> None:
-        self.logstr = f"{log_prefix(self._protocol)},client"
+    def _name(self) -> str:
+        return f"{log_prefix(self._protocol)},client"
 
     def failIfNotConnected(self, err: BaseException) -> None:
         """Give up a connection whose protocol has not been built yet."""
@@ -104,6 +121,9 @@ class ClientConnection(StreamConnection):
         if self.disconnected:
             return
         was_connected = self.connected
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
         super()._lost(reason)
         if was_connected:
             self.connector.connectionLost(reason)

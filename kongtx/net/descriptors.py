@@ -164,11 +164,11 @@ class UNIXServerConnection(_SendsDescriptors, ServerConnection):
         )
         protocol.makeConnection(stock)
 
-    def _name(self) -> None:
+    def _name(self) -> str:
         # Twisted names an adopted UNIX connection by its own end's path.
         own = self._uv.get_extra_info("sockname")
         where = own if self.server is None else self.hostname
-        self.logstr = f"{log_prefix(self._protocol)},{self.sessionno},{where}"
+        return f"{log_prefix(self._protocol)},{self.sessionno},{where}"
 
 
 class UNIXClientConnection(_SendsDescriptors, ClientConnection):

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.net.connections import ClientConnection
-from kongtx.net.connectors import TCPClient, TCPConnector
+from kongtx.net.connectors import TCPConnector
 from kongtx.net.driving import Driven
 from kongtx.net.errors import TLSHandshakeError
 from kongtx.net.facts import TLSFacts, TLSSettings
@@ -128,22 +128,14 @@ class TLSClientConnection(TLSConnection, ClientConnection):
         self._handshake = None
 
 
-class TLSClient(TCPClient):
-    """A TLS connection in the making, before its handshake."""
-
-    def _native(self) -> StreamConnection:
-        tls = self.connector.tls
-        return TLSClientConnection(tls, self.reactor, self.connector, self.addr)
-
-
 class TLSConnector(TCPConnector):
     """Connects to a TCP port and speaks TLS on it; the timeout counts for both."""
 
     tls: TLSSettings
 
-    def _makeTransport(self) -> Any:
-        make: Any = TLSClient
-        return make(self.host, self.port, self.bindAddress, self, self.reactor)
+    def native(self, addr: Any) -> ClientConnection:
+        """Make the transport of the connection."""
+        return TLSClientConnection(self.tls, self.reactor, self, addr)
 
 
 def connect_tls(

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.net.consumer import Consumer
-from kongtx.net.naming import names_itself
+from kongtx.net.naming import log_prefix, names_itself
 from kongtx.net.options import SocketOptions
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ class StreamConnection(SocketOptions, Consumer):
     @ivar connected: 1 from C{makeConnection} until the connection is lost.
     @ivar disconnecting: 1 once C{loseConnection} has been called.
     @ivar disconnected: 1 once the protocol has heard C{connectionLost}.
-    @ivar logstr: how log lines name the connection.
     @ivar _uv: uvloop's transport, which encrypts when this is TLS.
     @ivar _wire: the same, or the one below that encrypts nothing; it knows the addresses.
     """
@@ -87,6 +86,7 @@ class StreamConnection(SocketOptions, Consumer):
         "_aborting",
         "_close_scheduled",
         "_held",
+        "_logstr",
         "_loop",
         "_made",
         "_paused",
@@ -101,7 +101,6 @@ class StreamConnection(SocketOptions, Consumer):
         "data_received",
         "disconnected",
         "disconnecting",
-        "logstr",
         "reactor",
     )
 
@@ -122,7 +121,7 @@ class StreamConnection(SocketOptions, Consumer):
         self.producer: Any = None
         self.producerPaused = self.streamingProducer = False
         self.TLS = False
-        self.logstr = "Uninitialized"
+        self._logstr: str | None = None
         self._aborting = self._close_scheduled = self._full = self._made = False
         self._read_closed = False
         self._paused = self._pump_scheduled = self._write_closed = self._write_closing = False
@@ -156,7 +155,6 @@ class StreamConnection(SocketOptions, Consumer):
         self.writeSequence = uv.writelines
         self._protocol = protocol
         self.reactor.connections.add(self)
-        self._name()
         self._bind()
         if self.disconnecting:  # asked before there was a connection to close
             self._schedule_close()
@@ -223,8 +221,18 @@ class StreamConnection(SocketOptions, Consumer):
     def _without_protocol(self) -> None:
         self._uv.abort()
 
-    def _name(self) -> None:
-        """Set C{logstr}."""
+    @property
+    def logstr(self) -> str:
+        """How log lines name the connection."""
+        if self._logstr is None:
+            if self._protocol is None:
+                return "-"
+            self._logstr = self._name()
+        return self._logstr
+
+    def _name(self) -> str:
+        """Make C{logstr}."""
+        raise NotImplementedError
 
     @property
     def protocol(self) -> Any:
@@ -241,15 +249,17 @@ class StreamConnection(SocketOptions, Consumer):
         """Choose the cheapest correct way from uvloop to the protocol."""
         protocol = self._protocol
         if self._held is not None:
-            self.data_received = self._hold
+            way = self._hold
         elif not hasattr(protocol, "__dict__"):
             # Such a protocol cannot have its dataReceived replaced on the instance.
-            self.data_received = protocol.dataReceived
+            way = protocol.dataReceived
         elif names_itself(protocol):
-            self.data_received = self._dispatch_logged
+            way = self._dispatch_logged
         else:
-            self.data_received = self._dispatch
-        self._uv.set_protocol(self)
+            way = self._dispatch
+        if way != self.data_received:
+            self.data_received = way
+            self._uv.set_protocol(self)
 
     def _write_nothing(self) -> None:
         self.write = self.writeSequence = _discard
@@ -282,7 +292,7 @@ class StreamConnection(SocketOptions, Consumer):
             try:
                 protocol.connectionLost(reason)
             except BaseException:
-                _log.failure("Unhandled error in {prefix}", prefix=self.logstr)
+                _log.failure("Unhandled error in {prefix}", prefix=log_prefix(protocol))
 
     def _forget(self) -> None:
         """Close the descriptor; the protocol hears nothing."""
