@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: How many entities make a configuration whose reading takes long enough to be watched.
 LARGE = 10_000
+IMPORT_WITHOUT_DATABASE = (
+    "\nWhen using database=off, reload your declarative configuration\nusing the /config endpoint."
+)
 
 
 @click.group("config", cls=Group)
@@ -70,6 +73,91 @@ def parse(output: Output, file: str | None, conf: str | None, prefix: str | None
     except DeclarativeError as error:
         raise CommandError(f"Failed parsing:\n{error.tree()}") from error
     output.info("parse successful")
+
+
+@command.command("db_import")
+@click.argument("file", type=click.Path(), required=False)
+@conf_option
+@prefix_option
+@pass_output
+def db_import(output: Output, file: str | None, conf: str | None, prefix: str | None) -> None:
+    """Put the entities of FILE into the database; others stay as they are."""
+    if file is None:
+        raise CommandError("expected a declarative configuration file; see `kongtx config --help`")
+    path = os.path.abspath(file)
+    configuration = _with_database(output, conf, prefix, "db_import", IMPORT_WITHOUT_DATABASE)
+    with open(path, "rb") as stream:
+        text = stream.read()
+    from kongtx.cli import database  # noqa: PLC0415
+    from kongtx.db.declarative import (  # noqa: PLC0415
+        DeclarativeError,
+        DeclarativeFormat,
+        transformed,
+    )
+    from kongtx.db.errors import StoreError  # noqa: PLC0415
+
+    known = registry(configuration)
+
+    async def work(reactor: Any) -> None:
+        async with database.opened(configuration, known, reactor) as store:
+            try:
+                declared = DeclarativeFormat(known).parse_text(
+                    text,
+                    store.context(),
+                    filename=path,
+                    default_workspace=False,
+                    progress=show_progress if sys.stderr.isatty() else None,
+                )
+            except DeclarativeError as error:
+                raise CommandError(f"Failed parsing:\n{error.tree()}") from error
+            output.info("parse successful, beginning import")
+            try:
+                await store.restore(transformed(declared, known))
+            except StoreError as error:
+                raise CommandError(f"Failed importing:\n{error}") from error
+            output.info("import successful")
+
+    database.run(work)
+
+
+@command.command("db_export")
+@click.argument("file", type=click.Path(), default="kong.yml")
+@conf_option
+@prefix_option
+@pass_output
+def db_export(output: Output, file: str, conf: str | None, prefix: str | None) -> None:
+    """Write everything in the database to FILE, or to kong.yml in the current directory."""
+    configuration = _with_database(output, conf, prefix, "db_export")
+    path = os.path.abspath(file)
+    if os.path.exists(path):
+        raise CommandError(f"{path} already exists. Will not overwrite it.")
+    from kongtx.cli import database  # noqa: PLC0415
+    from kongtx.db.declarative import exported_entities, yaml_chunks  # noqa: PLC0415
+
+    known = registry(configuration)
+
+    async def work(reactor: Any) -> None:
+        async with database.opened(configuration, known, reactor) as store:
+            rows = [
+                (name, row)
+                for name in exported_entities(known)
+                async for row in store[name].each_row()
+            ]
+        # Private keys and passwords are in it.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            stream.writelines(yaml_chunks(rows, known))
+
+    database.run(work)
+
+
+def _with_database(
+    output: Output, conf: str | None, prefix: str | None, verb: str, hint: str = ""
+) -> Configuration:
+    configuration = effective_configuration(output, conf, prefix)
+    if configuration.database == "off":
+        raise CommandError(f"'kongtx config {verb}' only works with a database.{hint}")
+    return configuration
 
 
 def show_progress(done: int, total: int) -> None:

@@ -17,6 +17,7 @@ VERBS = (
     "drain",
     "health",
     "hybrid",
+    "migrations",
     "prepare",
     "quit",
     "reload",

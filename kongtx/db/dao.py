@@ -88,12 +88,8 @@ class EntityStore:
 
     async def each(self, tags: Tags | None = None) -> AsyncIterator[Entity]:
         """All entities, in the order of their ids, read page by page."""
-        query: Query | None = Query(MAX_PAGE_SIZE, None, None, tags)
-        while query is not None:
-            page = await self._page(query)
-            for entity in page.rows:
-                yield entity
-            query = (page.offset and Query(MAX_PAGE_SIZE, page.offset, None, tags)) or None
+        async for entity in self._each(None, tags):
+            yield entity
 
     async def each_stored(self) -> AsyncIterator[Entity]:
         """All rows as they are stored, for exports: C{ttl} is the moment at which a row expires."""
@@ -106,13 +102,31 @@ class EntityStore:
 
     async def each_for(self, field: str, parent: Key) -> AsyncIterator[Entity]:
         """All entities that refer to a parent."""
-        reference = (field, self._parent(field, parent))
-        query: Query | None = Query(MAX_PAGE_SIZE, None, reference)
-        while query is not None:
-            page = await self._page(query)
+        async for entity in self._each((field, self._parent(field, parent)), None):
+            yield entity
+
+    async def _each(
+        self, reference: tuple[str, str] | None, tags: Tags | None
+    ) -> AsyncIterator[Entity]:
+        offset: str | None = None
+        while True:
+            page = await self._page(Query(MAX_PAGE_SIZE, offset, reference, tags))
             for entity in page.rows:
                 yield entity
-            query = (page.offset and Query(MAX_PAGE_SIZE, page.offset, reference)) or None
+            offset = page.offset
+            if offset is None:
+                return
+
+    async def each_row(self) -> AsyncIterator[Entity]:
+        """All entities as they are stored, for exports: C{ttl} is a time, not a duration."""
+        offset: str | None = None
+        while True:
+            page = await self.store.connector.page(self.table, Query(MAX_PAGE_SIZE, offset))
+            for row in page.rows:
+                yield row
+            offset = page.offset
+            if offset is None:
+                return
 
     # Writing
 
@@ -220,6 +234,15 @@ class EntityStore:
         entity.update(self.schema.primary_key_of(row))
         expires = row.get("ttl") if ttl is None else self._expiry(ttl)
         return Update(self.table, self._finish(entity, expires), was=row)
+
+    def restored(self, row: Mapping[str, Any]) -> Upsert:
+        """The write that puts back what L{each_row} gave, or a declarative configuration has."""
+        entity = {
+            name: value
+            for name, value in row.items()
+            if name not in self.schema.fields or not self.schema.fields[name].get("transient")
+        }
+        return Upsert(self.table, self._finish(entity, entity.get("ttl")))
 
     async def resolve(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The data with parents named by unique fields replaced by references to their ids.

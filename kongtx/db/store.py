@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -138,6 +138,16 @@ class Store(Mapping[str, EntityStore]):
                 writes.append(Insert(table, entity))
         await self.apply(writes)
 
+    async def restore(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        """Put complete entities in place of those with their ids, all or none.
+
+        @param rows: schema names and entities, parents first, valid and transformed.
+        @return: how many.
+        """
+        writes: list[Write] = [self[name].restored(row) for name, row in rows]
+        await self.apply(writes)
+        return len(writes)
+
     def _event(self, change: Change) -> ChangeEvent:
         entities = self._entities[change.table.name]
         if change.new is None:
@@ -162,7 +172,7 @@ class Store(Mapping[str, EntityStore]):
             )
 
 
-def catalogue_of(schemas: Sequence[Schema] | Any) -> Catalogue:
+def catalogue_of(schemas: Iterable[Schema]) -> Catalogue:
     """The tables of some schemas; C{tags} is a view and has none."""
     return Catalogue.of(table_of(schema) for schema in schemas if schema.name != "tags")
 

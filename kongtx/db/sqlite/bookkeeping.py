@@ -29,13 +29,14 @@ def create(engine: Engine, catalogue: Catalogue) -> None:
 
 
 def reset(engine: Engine) -> None:
-    """Drop every table."""
+    """Drop every table but that of the locks, one of which is held meanwhile."""
     connection = engine.connection
     connection.execute("PRAGMA foreign_keys=OFF")
     try:
         with engine.transaction():
             found = connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
+                "AND name <> 'kongtx_locks'"
             ).fetchall()
             for (name,) in found:
                 connection.execute(f"DROP TABLE {quote(name)}")

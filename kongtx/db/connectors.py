@@ -1,0 +1,26 @@
+"""The connector that a configuration names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kongtx.conf import Configuration
+from kongtx.db.errors import DatabaseError
+from kongtx.db.interfaces import IConnector
+from kongtx.db.off import OffConnector
+from kongtx.db.sqlite import SQLiteConnector
+
+
+def make_connector(conf: Configuration, reactor: Any) -> IConnector:
+    """The database of a node, not yet started.
+
+    @param reactor: one with threads.
+    @raise DatabaseError: the configuration names a database that is not built in.
+    """
+    if conf.database == "off":
+        return OffConnector(
+            conf.prefixed(conf.lmdb_environment_path), reactor, conf.lmdb_map_size_bytes
+        )
+    if conf.database == "sqlite":
+        return SQLiteConnector(conf.prefixed(conf.sqlite_path), reactor)
+    raise DatabaseError(f"database = {conf.database} is not supported; take sqlite or off")
