@@ -168,6 +168,14 @@ DOCUMENT = {
 }
 
 
+def timeless(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without the times of change, which are those of the import."""
+    return {
+        name: [{**row, "updated_at": 0} for row in rows] if isinstance(rows, list) else rows
+        for name, rows in document.items()
+    }
+
+
 @pytest.mark.long
 def test_what_is_exported_can_be_imported(kongtx: Kongtx, tmp_path: Path) -> None:
     (tmp_path / "in.json").write_text(json.dumps(DOCUMENT))
@@ -182,9 +190,10 @@ def test_what_is_exported_can_be_imported(kongtx: Kongtx, tmp_path: Path) -> Non
     for _ in range(2):
         assert kongtx("config", "db_import", "one.yml", **other).returncode == 0
     assert kongtx("config", "db_export", "two.yml", **other).returncode == 0
-    one = (tmp_path / "one.yml").read_text()
-    assert (tmp_path / "two.yml").read_text() == one
-    document = yaml.safe_load(one)
+    document, copy = (
+        yaml.safe_load((tmp_path / name).read_text()) for name in ("one.yml", "two.yml")
+    )
+    assert timeless(copy) == timeless(document)
     assert [row["ttl"] for row in document["keyauth_credentials"]] == [4_000_000_000]
     assert len(document["basicauth_credentials"]) == 1
     assert document["basicauth_credentials"][0]["password"] != "p"
