@@ -6,7 +6,6 @@ body's pieces, then its end; or that it failed, once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.http.interfaces import IReply
+from kongtx.http.plain import SPECIAL, read_plain_head
 from kongtx.http.timers import NEVER, LazyTimer
 
 Header = tuple[bytes, bytes]
@@ -26,38 +26,6 @@ CLOSED: Final = "closed"
 GARBAGE: Final = "garbage"
 TIMEOUT: Final = "timeout"
 
-# Fields that say something about the connection or the framing; the rest is relayed.
-_SPECIAL: Final = frozenset(
-    (
-        b"connection",
-        b"content-length",
-        b"keep-alive",
-        b"proxy-connection",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"via",
-        b"x-accel-buffering",
-        b"x-accel-charset",
-        b"x-accel-expires",
-        b"x-accel-limit-rate",
-        b"x-accel-redirect",
-        b"x-pad",
-    )
-)
-
-# The same fields as lines, each from the end of the line before it.
-_SPECIAL_LINES: Final = re.compile(
-    rb"\n(?=[CcKkPpTtUuVvXx])((?i:connection|content-length|keep-alive|proxy-connection|trailer"
-    rb"|transfer-encoding|upgrade|via|x-accel-buffering|x-accel-charset|x-accel-expires"
-    rb"|x-accel-limit-rate|x-accel-redirect|x-pad)):[ \t]*([^\r]*)\r"
-)
-# Special fields that need no more than to be left out.
-_LEFT_OUT: Final = frozenset(name for name in _SPECIAL if name.startswith((b"x-", b"keep-alive")))
-
-# Statuses without a body, whatever their Content-Length says.
-_SHORT: Final = frozenset((b"204", b"304"))
-
 #: How long a connection that is being closed may take to send what is left.
 CLOSE_SECONDS: Final = 10.0
 
@@ -65,47 +33,6 @@ CLOSE_SECONDS: Final = 10.0
 HEAD_BYTES: Final = 64 * 1024
 # Bodies with more than this to come are counted, not parsed.
 _DIRECT: Final = 16 * 1024
-
-
-class _Nothing:
-    """A parser with these callbacks only checks."""
-
-
-_NOTHING: Final = _Nothing()
-
-
-def read_plain_head(head: bytes) -> tuple[bytes, int, int, bool] | None:
-    """Read the head of a response that has a length and nothing to be taken care of.
-
-    @param head: whole, with its empty line.
-    @return: the head without its L{special lines<_SPECIAL_LINES>} and without its empty line, the
-        status, the body's length, and whether the connection goes on; L{None} if it is not plain.
-    """
-    if head[:9] != b"HTTP/1.1 " or head[9:10] == b"1" or head[9:12] in _SHORT:
-        return None
-    pieces = _SPECIAL_LINES.split(head[:-2])
-    length = -1
-    keeps = True
-    for name, value in zip(pieces[1::3], pieces[2::3], strict=True):
-        lower = name.lower()
-        if lower == b"content-length":
-            if length >= 0 or not value.isdigit():
-                return None
-            length = int(value)
-        elif lower == b"connection":
-            if value.lower() == b"close":
-                keeps = False
-            elif value.lower() != b"keep-alive":
-                return None
-        elif lower not in _LEFT_OUT:
-            return None
-    if length < 0:
-        return None
-    try:
-        HttpResponseParser(_NOTHING).feed_data(head)
-    except HttpParserError:
-        return None
-    return b"".join(pieces[::3]), int(head[9:12]), length, keeps
 
 
 @implementer(IProtocol, IPushProducer)
@@ -355,7 +282,7 @@ class ClientChannel:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
-        if lower not in _SPECIAL:
+        if lower not in SPECIAL:
             self.trailers.append((name, value))
         elif lower == b"content-length":
             self.length = int(value)

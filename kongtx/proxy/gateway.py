@@ -15,8 +15,9 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
 from kongtx._version import KONG_VERSION
+from kongtx.http.answering import ChannelSettings
 from kongtx.http.limits import Limits
-from kongtx.http.server import ChannelSettings, ServerChannel
+from kongtx.http.server import ServerChannel
 from kongtx.proxy.addresses import TrustedPeers, parse_address, real_client
 from kongtx.proxy.exchange import Exchange, Refusal, chain_of
 from kongtx.proxy.interfaces import (

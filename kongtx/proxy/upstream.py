@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -11,22 +10,21 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kongtx.balancer.interfaces import IBalancer, IPeer
+from kongtx.balancer.interfaces import IPeer
 from kongtx.errors import KongtxError
 from kongtx.http.client import CLOSED, TIMEOUT, ClientChannel
 from kongtx.http.interfaces import IReply
 from kongtx.http.responses import trailer_section
-from kongtx.proxy.answers import Answering, milliseconds
+from kongtx.proxy.answers import milliseconds
 from kongtx.proxy.context import Try
 from kongtx.proxy.errors import BodyLost, UpstreamTLSUnavailable
 from kongtx.proxy.forwarding import (
     build_head,
-    response_headers,
     upgrade_wanted,
-    wants_trailers,
 )
-from kongtx.proxy.phases import EMPTY, as_deferred, report
-from kongtx.proxy.routes import RouteState, default_port, host_with_port, tls_identity
+from kongtx.proxy.phases import EMPTY
+from kongtx.proxy.relay import Relaying
+from kongtx.proxy.routes import default_port, host_with_port, tls_identity
 from kongtx.proxy.tunnel import Tunnel
 
 Header = tuple[bytes, bytes]
@@ -38,50 +36,33 @@ _NOT_IDEMPOTENT: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
 
 _SECURE: Final = frozenset((b"https", b"grpcs"))
 
-#: How far a response may run ahead of a slow client, when the route buffers responses.
-AHEAD_BYTES: Final = 512 * 1024
 #: How much of a request's body waits while nothing reads it, when the route does not buffer it.
 WAITING_BYTES: Final = 64 * 1024
 
 
 @implementer(IReply)
-class Forwarding(Answering):
+class Forwarding(Relaying):
     """A request on its way to an upstream."""
 
     __slots__ = (
-        "_ahead",
         "_awaiting_body",
-        "_balancer",
         "_balancer_ms",
         "_body_gone",
         "_cached",
-        "_chosen_at",
         "_chunked_upstream",
         "_failed_peers",
-        "_peer",
-        "_reply_headers",
         "_sent_body",
-        "_state",
         "_streaming",
-        "_upgrade",
-        "_upstream",
         "_waiting",
-        "_whole",
     )
 
-    _state: RouteState
-    _balancer: IBalancer
     #: Some of the client's body has been sent and not kept: it cannot be sent again.
     _body_gone: bool
     #: C{forward} has been called and waits for the body.
     _awaiting_body: bool
-    #: The channel of the current attempt.
-    _upstream: ClientChannel | None
     _failed_peers: tuple[IPeer, ...]
     #: What is waited for: a peer, or a connection.
     _waiting: Deferred[Any] | None
-    #: Pieces of a response that is held back until it is whole.
-    _whole: list[bytes] | None
 
     def _set_out(self) -> None:
         """Nothing has been done yet."""
@@ -309,10 +290,6 @@ class Forwarding(Answering):
         elif self._upstream is not None and not self._upstream.request_sent:
             self._stream_body()
 
-    @property
-    def _tunnelled(self) -> bool:
-        return self._upgrade != b"" and self.status == 101
-
     # -- attempts ----------------------------------------------------------------------------
     def reply_failed(self, why: str) -> None:
         channel = self._upstream
@@ -364,235 +341,6 @@ class Forwarding(Answering):
         self.upstream_latency_ms = milliseconds(self.gateway.time() - self._chosen_at)
         self.answer_page(status)
 
-    def _cut(self) -> None:
-        if not self._over:
-            self._over = True
-            self.connection.abort()
-            self._end_log()
-
-    # -- the response ------------------------------------------------------------------------
-    def reply_head(
-        self, channel: ClientChannel, length: int, body: bytes, complete: bool, reusable: bool
-    ) -> None:
-        gateway = self.gateway
-        status = channel.status
-        elapsed = gateway.time() - self._chosen_at
-        self.upstream_latency_ms = milliseconds(elapsed)
-        self._balancer.finished(self._peer, status, elapsed)
-        self.status = self.upstream_status = status
-        self.response_source = "service"
-        special = channel.special
-        headers = channel.headers if special is None else response_headers(channel, self)
-        if complete:
-            self._upstream = None
-            if reusable:
-                gateway.pool.release(channel)
-            else:
-                channel.discard()
-        chain = self._chain
-        cookie = self.hash_cookie
-        if cookie is not None:
-            self.response_headers.append((b"Set-Cookie", cookie.header))
-        early = self.response_headers
-        if chain.header_filter or chain.log or self.buffered or early:
-            self.upstream_headers = tuple(headers)
-            if early:
-                headers = headers + early
-        self.response_headers = headers
-        if gateway.sends_upstream_status:
-            headers.append((b"X-Kong-Upstream-Status", b"%d" % status))
-        if self.buffered:
-            self._hold(body, complete)
-            return
-        self._relay(channel, length, body, complete)
-
-    def reply_raw(
-        self,
-        channel: ClientChannel,
-        head: bytes,
-        length: int,
-        body: bytes,
-        complete: bool,
-        reusable: bool,
-    ) -> None:
-        gateway = self.gateway
-        status = channel.status
-        elapsed = gateway.time() - self._chosen_at
-        self.upstream_latency_ms = upstream_ms = int(elapsed * 1000) if elapsed > 0 else 0
-        self._balancer.finished(self._peer, status, elapsed)
-        self.status = self.upstream_status = status
-        self.response_source = "service"
-        self.headers_sent = True
-        if complete:
-            self._upstream = None
-            if reusable:
-                gateway.pool.release(channel)
-            else:
-                channel.discard()
-        connection = self.connection
-        headers = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
-        connection.respond_raw(head, headers, body, length, complete)
-        if not complete and connection.write_paused:
-            self.client_paused()
-
-    def _relay(self, channel: ClientChannel, length: int, body: bytes, complete: bool) -> None:
-        """Send the response's header on, through the filters, with the first of its body."""
-        chain = self._chain
-        status = channel.status
-        replaced = self._run_header_filter() if chain.header_filter else None
-        if replaced is not None:
-            self._replace_body(replaced)
-            return
-        reason = channel.reason if self.status == status else None
-        self._add_core_headers()
-        special = channel.special
-        if special is not None and b"via" in special and self.gateway.sends_via:
-            self._join_via(special[b"via"])
-        self.headers_sent = True
-        connection = self.connection
-        if chain.header_filter:
-            length = self._checked_length(length)
-        if chain.body_filter:
-            body, length, complete = self._filter_first(body, length, complete)
-        if complete and channel.trailers and wants_trailers(self):
-            connection.respond(self.status, reason, self.response_headers, body, -1, False)
-            connection.end(channel.trailers)
-            return
-        connection.respond(self.status, reason, self.response_headers, body, length, complete)
-        if not complete and connection.write_paused:
-            self.client_paused()
-
-    def _join_via(self, received: bytes) -> None:
-        """An upstream's own Via comes first."""
-        via = self.gateway.via
-        self.response_headers[:] = [
-            (name, b"%b, %b" % (received, via))
-            if name == b"Via" and value is via
-            else (name, value)
-            for name, value in self.response_headers
-        ]
-
-    def _checked_length(self, length: int) -> int:
-        """Plugins may not contradict the framing."""
-        headers, _ = self._own_length(0)
-        self.response_headers = headers
-        return length
-
-    def _filter_first(self, body: bytes, length: int, complete: bool) -> tuple[bytes, int, bool]:
-        if self.raw_method == b"HEAD":
-            return body, length, complete
-        body = self._filter(body, complete, self._chain.body_filter)
-        if self.chunk_is_last and not complete:
-            self._drop_upstream()
-            complete = True
-        return body, -1, complete
-
-    def _replace_body(self, body: bytes) -> None:
-        """A header_filter handler has answered: the upstream's body is not wanted."""
-        self._drop_upstream()
-        self._add_core_headers()
-        handlers = self._chain.body_filter
-        if handlers:
-            body = self._filter(body, True, handlers)
-        self.headers_sent = True
-        self.connection.respond(self.status, None, self.response_headers, body, len(body), True)
-
-    def _drop_upstream(self) -> None:
-        channel, self._upstream = self._upstream, None
-        if channel is not None:
-            channel.detach()
-
-    def reply_part(self, data: bytes) -> None:
-        if self._whole is not None:
-            self._whole.append(data)
-            return
-        if self._chain.body_filter:
-            data = self._filter(data, False, self._chain.body_filter)
-            if self.chunk_is_last:
-                self._drop_upstream()
-                self.connection.write(data)
-                self._end_response(())
-                return
-        connection = self.connection
-        connection.write(data)
-        if connection.write_paused and self._upstream is not None:
-            self._ahead += len(data)
-            if self._ahead > (AHEAD_BYTES if self._state.response_buffering else 0):
-                self._upstream.pause()
-
-    def reply_ended(self, trailers: Sequence[Header], reusable: bool) -> None:
-        channel, self._upstream = self._upstream, None
-        assert channel is not None
-        if self._tunnelled:
-            self._tunnel_ended()
-            return
-        if reusable:
-            self.gateway.pool.release(channel)
-        else:
-            channel.discard()
-        if self._whole is not None:
-            self._whole_response()
-            return
-        if self._chain.body_filter and self.raw_method != b"HEAD":
-            self.connection.write(self._filter(b"", True, self._chain.body_filter))
-        self._end_response(trailers if trailers and wants_trailers(self) else ())
-
-    def _end_response(self, trailers: Sequence[Header]) -> None:
-        self.receive_ms = milliseconds(
-            self.gateway.time() - self._chosen_at - self.upstream_latency_ms / 1000
-        )
-        self.connection.end(trailers)
-
-    # -- buffered responses ------------------------------------------------------------------
-    def _hold(self, body: bytes, complete: bool) -> None:
-        self._whole = [body] if body else []
-        if complete:
-            self._whole_response()
-
-    def _whole_response(self) -> None:
-        assert self._whole is not None
-        self.upstream_response_body = b"".join(self._whole)
-        self._whole = None
-        self._run_response(0)
-
-    def _run_response(self, index: int) -> None:
-        handlers = self._chain.response
-        self.phase = "response"
-        while index < len(handlers):
-            name, handler = handlers[index]
-            index += 1
-            waiting = None
-            try:
-                waiting = handler(self)
-            except KongtxError:
-                pass
-            except Exception:
-                report("response", name)
-                self.answer = self.error_answer(500, None)
-            if waiting is not None:
-                deferred = as_deferred(waiting)
-                deferred.addErrback(self._response_failed, name)
-                deferred.addCallback(self._response_resumed, index)
-                return
-            if self.answer is not None:
-                break
-        if self._over:
-            return
-        answer = self.answer
-        if answer is not None:
-            self.answer_with(answer)
-        else:
-            self._send_whole(None, self.upstream_response_body or b"")
-
-    def _response_resumed(self, _: object, index: int) -> None:
-        if not self._over:
-            self._run_response(index if self.answer is None else len(self._chain.response))
-
-    def _response_failed(self, failure: Failure, name: str) -> None:
-        if not isinstance(failure.value, KongtxError):
-            log.failure("{plugin}: {phase} failed", failure=failure, plugin=name, phase="response")
-            self.answer = self.error_answer(500, None)
-
     # -- upgrades ----------------------------------------------------------------------------
     def reply_upgraded(self, channel: ClientChannel, rest: bytes) -> None:
         if not self._upgrade or not self.connection.can_tunnel:
@@ -618,23 +366,7 @@ class Forwarding(Answering):
         self.headers_sent = True
         Tunnel(self, channel).start(channel.reason, rest)
 
-    def _tunnel_ended(self) -> None:
-        """The upstream has closed its side of a tunnel."""
-        self.connection.transport.loseConnection()
-
     # -- the client --------------------------------------------------------------------------
-    def client_paused(self) -> None:
-        self._ahead = 0
-        channel = self._upstream
-        held = self._tunnelled or not self._state.response_buffering
-        if channel is not None and self.headers_sent and held:
-            channel.pause()
-
-    def client_resumed(self) -> None:
-        channel = self._upstream
-        if channel is not None and self.headers_sent:
-            channel.resume()
-
     def client_lost(self) -> None:
         """The client has gone: stop everything, and log."""
         waiting, self._waiting = self._waiting, None

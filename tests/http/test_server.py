@@ -16,9 +16,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from kongtx.http.answering import ChannelSettings
 from kongtx.http.interfaces import IExchange, IServerChannel
 from kongtx.http.limits import Limits
-from kongtx.http.server import ChannelSettings, ServerChannel
+from kongtx.http.server import ServerChannel
 
 
 class Transport(StringTransport):

@@ -1,0 +1,81 @@
+"""Response heads that need not be taken apart. Hot path, no I/O."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from httptools import HttpParserError, HttpResponseParser
+
+# Fields that say something about the connection or the framing; the rest is relayed.
+SPECIAL: Final = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"keep-alive",
+        b"proxy-connection",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+        b"x-accel-buffering",
+        b"x-accel-charset",
+        b"x-accel-expires",
+        b"x-accel-limit-rate",
+        b"x-accel-redirect",
+        b"x-pad",
+    )
+)
+
+# The same fields as lines, each from the end of the line before it.
+_SPECIAL_LINES: Final = re.compile(
+    rb"\n(?=[CcKkPpTtUuVvXx])((?i:connection|content-length|keep-alive|proxy-connection|trailer"
+    rb"|transfer-encoding|upgrade|via|x-accel-buffering|x-accel-charset|x-accel-expires"
+    rb"|x-accel-limit-rate|x-accel-redirect|x-pad)):[ \t]*([^\r]*)\r"
+)
+# Special fields that need no more than to be left out.
+_LEFT_OUT: Final = frozenset(name for name in SPECIAL if name.startswith((b"x-", b"keep-alive")))
+
+# Statuses without a body, whatever their Content-Length says.
+_SHORT: Final = frozenset((b"204", b"304"))
+
+
+class _Nothing:
+    """A parser with these callbacks only checks."""
+
+
+_NOTHING: Final = _Nothing()
+
+
+def read_plain_head(head: bytes) -> tuple[bytes, int, int, bool] | None:
+    """Read the head of a response that has a length and nothing to be taken care of.
+
+    @param head: whole, with its empty line.
+    @return: the head without its L{special lines<_SPECIAL_LINES>} and without its empty line, the
+        status, the body's length, and whether the connection goes on; L{None} if it is not plain.
+    """
+    if head[:9] != b"HTTP/1.1 " or head[9:10] == b"1" or head[9:12] in _SHORT:
+        return None
+    pieces = _SPECIAL_LINES.split(head[:-2])
+    length = -1
+    keeps = True
+    for name, value in zip(pieces[1::3], pieces[2::3], strict=True):
+        lower = name.lower()
+        if lower == b"content-length":
+            if length >= 0 or not value.isdigit():
+                return None
+            length = int(value)
+        elif lower == b"connection":
+            if value.lower() == b"close":
+                keeps = False
+            elif value.lower() != b"keep-alive":
+                return None
+        elif lower not in _LEFT_OUT:
+            return None
+    if length < 0:
+        return None
+    try:
+        HttpResponseParser(_NOTHING).feed_data(head)
+    except HttpParserError:
+        return None
+    return b"".join(pieces[::3]), int(head[9:12]), length, keeps
