@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.logger import Logger, LogLevel
 
+from kongtx.lib.loglevel import LEVEL_KEY, Level
 from kongtx.pdk.entry import Entry, add_value, http_entry
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.node import Node
@@ -14,14 +15,14 @@ from kongtx.pdk.phases import LOG, REQUEST, only_in
 from kongtx.proxy.interfaces import IRequestContext
 
 _LEVELS = {
-    "debug": LogLevel.debug,
-    "info": LogLevel.info,
-    "notice": LogLevel.info,
-    "warn": LogLevel.warn,
-    "err": LogLevel.error,
-    "crit": LogLevel.critical,
-    "alert": LogLevel.critical,
-    "emerg": LogLevel.critical,
+    Level.DEBUG: LogLevel.debug,
+    Level.INFO: LogLevel.info,
+    Level.NOTICE: LogLevel.info,
+    Level.WARN: LogLevel.warn,
+    Level.ERROR: LogLevel.error,
+    Level.CRIT: LogLevel.critical,
+    Level.ALERT: LogLevel.critical,
+    Level.EMERG: LogLevel.critical,
 }
 _LOGGERS: dict[str, Logger] = {}
 
@@ -41,43 +42,43 @@ class Log:
         self._values: list[tuple[str, Any, str]] = []
 
     def __call__(self, template: str, **fields: Any) -> None:
-        self._emit("notice", template, fields)
+        self._emit(Level.NOTICE, template, fields)
 
     def debug(self, template: str, **fields: Any) -> None:
         """For whoever looks for a fault."""
-        self._emit("debug", template, fields)
+        self._emit(Level.DEBUG, template, fields)
 
     def info(self, template: str, **fields: Any) -> None:
         """What happens in normal operation."""
-        self._emit("info", template, fields)
+        self._emit(Level.INFO, template, fields)
 
     def notice(self, template: str, **fields: Any) -> None:
         """What is normal and worth to be seen."""
-        self._emit("notice", template, fields)
+        self._emit(Level.NOTICE, template, fields)
 
     def warn(self, template: str, **fields: Any) -> None:
         """What may lead to a fault."""
-        self._emit("warn", template, fields)
+        self._emit(Level.WARN, template, fields)
 
     def err(self, template: str, **fields: Any) -> None:
         """A fault."""
-        self._emit("err", template, fields)
+        self._emit(Level.ERROR, template, fields)
 
     def crit(self, template: str, **fields: Any) -> None:
         """A fault that takes a part of the gateway out."""
-        self._emit("crit", template, fields)
+        self._emit(Level.CRIT, template, fields)
 
     def alert(self, template: str, **fields: Any) -> None:
         """A fault that someone must act on now."""
-        self._emit("alert", template, fields)
+        self._emit(Level.ALERT, template, fields)
 
     def emerg(self, template: str, **fields: Any) -> None:
         """The gateway cannot serve."""
-        self._emit("emerg", template, fields)
+        self._emit(Level.EMERG, template, fields)
 
     def inspect(self, *values: Any) -> None:
         """Values as Python writes them, at the debug level."""
-        self._emit("debug", "{values}", {"values": ", ".join(map(repr, values))})
+        self._emit(Level.DEBUG, "{values}", {"values": ", ".join(map(repr, values))})
 
     def deprecation(
         self, message: str, after: str | None = None, removal: str | None = None
@@ -89,7 +90,7 @@ class Log:
         """
         if after:
             message += f" (deprecated after {after}{f', removed in {removal}' if removal else ''})"
-        self._emit("warn", "{message}", {"message": message})
+        self._emit(Level.WARN, "{message}", {"message": message})
 
     @only_in(REQUEST - {"balancer"}, "log.set_serialize_value")
     def set_serialize_value(self, key: str, value: Any, mode: str = "set") -> None:
@@ -113,14 +114,14 @@ class Log:
             add_value(entry, key, value, mode)
         return entry
 
-    def _emit(self, level: str, template: str, fields: Mapping[str, Any]) -> None:
+    def _emit(self, level: Level, template: str, fields: Mapping[str, Any]) -> None:
         logger = _LOGGERS.get(self._namespace)
         if logger is None:
             logger = _LOGGERS[self._namespace] = Logger(namespace=self._namespace)
         logger.emit(
             _LEVELS[level],
             template,
-            kong_level=level,
+            **{LEVEL_KEY: level},
             plugin=self._namespace,
             request_id=self._request.request_id.decode(),
             **fields,

@@ -164,8 +164,10 @@ class Gateway:
             default_type=settings.error_default_type.encode(),
         )
         self._ids: list[bytes] = []
+        self._ids_made = 0
         self._date = (0, b"")
         self._listeners: list[ChannelSettings] = []
+        self._factories: list[ListenerFactory] = []
 
     @property
     def snapshot(self) -> ISnapshot:
@@ -182,6 +184,7 @@ class Gateway:
         ids = self._ids
         if not ids:
             digits = urandom(16 * _IDS_AT_ONCE).hex().encode()
+            self._ids_made += _IDS_AT_ONCE
             ids += [digits[start : start + 32] for start in range(0, len(digits), 32)]
         return ids.pop()
 
@@ -229,7 +232,25 @@ class Gateway:
         begin = partial(Exchange, self)
         settings = ChannelSettings(self.clock, self.settings.limits, begin, self.refuse)
         self._listeners.append(settings)
-        return ListenerFactory(settings)
+        factory = ListenerFactory(settings)
+        self._factories.append(factory)
+        return factory
+
+    def statistics(self) -> dict[str, int]:
+        """Connections and requests since the start, as C{GET /status} shows them."""
+        channels = [channel for each in self._listeners for channel in each.channels]
+        writing = sum(channel.exchange is not None for channel in channels)
+        accepted = sum(factory.accepted for factory in self._factories)
+        return {
+            "connections_accepted": accepted,
+            "connections_active": len(channels),
+            "connections_handled": accepted,
+            "connections_reading": 0,
+            "connections_waiting": len(channels) - writing,
+            "connections_writing": writing,
+            # Every request has an id.
+            "total_requests": self._ids_made - len(self._ids),
+        }
 
     def refuse(self, channel: Any, status: int, head: bytes) -> Refusal:
         """The exchange of a head that cannot be served; what channels call."""
@@ -266,8 +287,10 @@ class ListenerFactory(Factory):
 
     def __init__(self, settings: ChannelSettings) -> None:
         self.settings = settings
+        self.accepted = 0
 
     def buildProtocol(self, addr: IAddress | None) -> ServerChannel:
+        self.accepted += 1
         return ServerChannel(self.settings)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
+from zope.interface import implementer
 
+from kongtx.admin.interfaces import IDeclarativeLoader
 from kongtx.conf import Configuration
 from kongtx.db.declarative import (
     Configuration as Declared,
@@ -34,6 +36,7 @@ class DeclarativeFileError(KongtxError):
     """The file or text that the configuration names is not acceptable; says where and why."""
 
 
+@implementer(IDeclarativeLoader)
 class DeclarativeLoader:
     """Loads declarative configurations into a connector that keeps nothing else.
 

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from kongtx.admin.site import make_admin_site, make_status_site
 from kongtx.balancer.balancers import Balancers
 from kongtx.cache.multilevel import MultiLevelCache, Options
 from kongtx.cache.shared import SharedMemory
@@ -32,12 +33,16 @@ from kongtx.pdk.node import Node as PluginNode
 from kongtx.plugins.discovery import load
 from kongtx.proxy.gateway import Gateway
 from kongtx.proxy.pool import UpstreamPool
+from kongtx.proxy.upstream_tls import UnverifiedTLS
 from kongtx.runtime.declarative import DeclarativeLoader
 from kongtx.runtime.identity import node_id
 from kongtx.runtime.interfaces import INode, NodeContext
 from kongtx.runtime.invalidation import stale_keys
+from kongtx.runtime.listeners import Listener
+from kongtx.runtime.logs.web import log_site
+from kongtx.runtime.nodeinfo import NodeInfo
 from kongtx.runtime.schemas import make_registry
-from kongtx.runtime.settings import gateway_settings
+from kongtx.runtime.settings import admin_settings, gateway_settings
 from kongtx.runtime.snapshot import SnapshotKeeper
 
 #: The channel on which workers tell each other what they wrote to the store.
@@ -92,8 +97,10 @@ class GatewayNode(MultiService):
             conf.router_flavor,
             self._apply,
         )
+        self.upstream_tls = UnverifiedTLS(reactor)
         self.pool = UpstreamPool(
             reactor,
+            self.upstream_tls,
             size=conf.upstream_keepalive_pool_size,
             max_requests=conf.upstream_keepalive_max_requests,
             idle_timeout=conf.upstream_keepalive_idle_timeout,
@@ -104,7 +111,10 @@ class GatewayNode(MultiService):
             self.pool,
             reactor,
             log_sink=context.logs.access_log(conf.proxy_access_log),
+            tls=self.upstream_tls,
         )
+        self.is_serving = False
+        self.info = NodeInfo(self)
         self._subscriptions = [
             self.store.subscribe(self._written_here),
             context.bus.subscribe(STORE_CHANNEL, None, self._written_elsewhere),
@@ -130,10 +140,31 @@ class GatewayNode(MultiService):
                     start(self.plugin_node)
                 except Exception:
                     self._log.failure("plugin {plugin}: init_worker failed", plugin=name)
+        await self.info.start()
+        self._listen()
+        self.is_serving = True
+
+    def _listen(self) -> None:
         for listener in self.context.listeners:
-            if listener.kind == "proxy":
-                factory = self.gateway.listener_factory(listener.listen)
+            factory = self._factory_of(listener)
+            if factory is not None:
                 self._ports += listener.adopt(self.context.clock, factory)
+
+    def _factory_of(self, listener: Listener) -> Any:
+        """What serves the connections of a listener."""
+        if listener.listen.ssl:
+            return None
+        if listener.kind == "proxy":
+            return self.gateway.listener_factory(listener.listen)
+        if listener.kind == "admin":
+            site: Any = make_admin_site(
+                self.store, admin_settings(self.conf), self.info, self.declarative
+            )
+            log_site(site, self.context.logs.access_log(self.conf.admin_access_log))
+            return site
+        site = make_status_site(self.store, admin_settings(self.conf), self.info, self.declarative)
+        log_site(site, self.context.logs.access_log(self.conf.status_access_log))
+        return site
 
     def drain(self) -> Deferred[None]:
         """See L{INode.drain}."""
@@ -146,6 +177,7 @@ class GatewayNode(MultiService):
     async def stopService(self) -> None:
         """Stop everything, at once."""
         await self._stop_listening()
+        self.info.stop()
         for unsubscribe in self._subscriptions:
             unsubscribe()
         if self._give_up_probes is not None:
@@ -204,6 +236,9 @@ class GatewayNode(MultiService):
         """One worker of the node makes the active health checks."""
         self._probes = held
 
+    def _statistics(self) -> Mapping[str, int]:
+        return self.gateway.statistics()
+
     def _has_upstream(self, name: str) -> bool:
         return self.keeper.has_upstream(name)
 
@@ -227,7 +262,7 @@ class GatewayNode(MultiService):
             is_trusted=lambda address: address in self.gateway.trusted_peers,
             has_upstream=self._has_upstream,
             resolve_vault=lambda reference: resolve(reference, vaults, options),
-            statistics=dict,
+            statistics=self._statistics,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kongtx.admin.settings import AdminSettings
 from kongtx.conf import Configuration
 from kongtx.http.limits import Limits
 from kongtx.proxy.gateway import GatewaySettings
@@ -43,4 +44,21 @@ def _limits(conf: Configuration) -> Limits:
         keepalive_requests=int(conf.nginx_http_keepalive_requests),
         header_timeout=conf.nginx_http_client_header_timeout_seconds,
         body_timeout=conf.nginx_http_client_body_timeout_seconds,
+    )
+
+
+def admin_settings(conf: Configuration) -> AdminSettings:
+    """What the Admin API reads of the configuration."""
+    password, token = conf.admin_auth_password, conf.admin_auth_token
+    return AdminSettings(
+        server=AdminSettings().server if conf.enabled_headers["Server"] else None,
+        latency=conf.enabled_headers["X-Kong-Admin-Latency"],
+        origins=conf.admin_gui_origins,
+        body_limit=conf.nginx_admin_client_max_body_size_bytes,
+        database=conf.database,
+        role=conf.role,
+        wasm=conf.wasm,
+        auth=conf.admin_auth,
+        users={conf.admin_auth_user: password} if conf.admin_auth_user and password else {},
+        tokens={"admin_auth_token": token} if token else {},
     )

@@ -84,6 +84,15 @@ class SnapshotKeeper:
         """Whether there is an upstream of a name."""
         return any(row["name"] == name for row in self._rows["upstreams"].values())
 
+    def targets_of(self, upstream_id: str) -> list[Entity]:
+        """The targets of an upstream."""
+        targets = self._rows["targets"].values()
+        return [row for row in targets if row["upstream"]["id"] == upstream_id]
+
+    def routes_and_services(self) -> tuple[list[Entity], dict[str, Entity]]:
+        """All routes, and all services by id."""
+        return list(self._rows["routes"].values()), dict(self._rows["services"])
+
     def counts(self) -> dict[str, int]:
         """How many entities of each schema are held."""
         return {name: len(rows) for name, rows in self._rows.items()}

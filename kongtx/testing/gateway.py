@@ -33,6 +33,13 @@ PROPERTIES: Mapping[str, Any] = {
 }
 
 
+def _bus(reactor: Any) -> LocalEventBus:
+    bus = LocalEventBus(reactor, pid=os.getpid())
+    pids = {"master": os.getpid(), "workers": [os.getpid()]}
+    bus.serve("runtime.pids", lambda data, peer: pids)
+    return bus
+
+
 class GatewayUnderTest:
     """A whole gateway: proxy, Admin API, status, on loopback ports of its own.
 
@@ -91,7 +98,7 @@ class GatewayUnderTest:
         host = NodeHost(
             conf,
             reactor,
-            bus=LocalEventBus(reactor, pid=os.getpid()),
+            bus=_bus(reactor),
             leases=LocalLeases(),
             logs=Logs(log_settings(conf), reactor),
             listeners=[Listener(b.kind, b.listen, b.sockets) for b in listeners.bound],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from twisted.logger import capturedLogs
 
+from kongtx.lib.loglevel import LEVEL_KEY, Level
 from kongtx.pdk.entry import add_value
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.kong import kong_of
@@ -149,10 +150,10 @@ def test_lines_are_in_the_running_plugins_name_with_level_and_request() -> None:
         kong.log.err("two")
         kong.row = {"name": "other"}
         kong.log.deprecation("old", after="1.0", removal="2.0")
-    assert [(e["plugin"], e["kong_level"], e["request_id"][:4]) for e in captured] == [
-        ("mine", "notice", "0123"),
-        ("mine", "err", "0123"),
-        ("other", "warn", "0123"),
+    assert [(e["plugin"], e[LEVEL_KEY], e["request_id"][:4]) for e in captured] == [
+        ("mine", Level.NOTICE, "0123"),
+        ("mine", Level.ERROR, "0123"),
+        ("other", Level.WARN, "0123"),
     ]
     assert captured[0]["log_format"].format(**captured[0]) == "one 1"
     assert captured[2]["message"] == "old (deprecated after 1.0, removed in 2.0)"

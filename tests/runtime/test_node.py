@@ -253,3 +253,87 @@ async def test_a_target_that_refuses_connections_is_left_out_by_passive_checks(
         alive.host_port: "HEALTHY",
         targets[1]["target"]: "UNHEALTHY",
     }
+
+
+async def call(method: str, url: str, data: Any = None) -> tuple[int, Any]:
+    body = {} if data is None else {"json": data}
+    response = await treq.request(method, url, persistent=False, **body)
+    content = await response.content()
+    return response.code, json.loads(content) if content else None
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_admin_api_changes_what_is_proxied(
+    gateway: GatewayUnderTest, upstream: Upstream
+) -> None:
+    admin = gateway.admin_url
+    code, service = await call("POST", f"{admin}/services", {"name": "s", "url": upstream.url})
+    assert (code, service["host"]) == (201, "127.0.0.1")
+    code, route = await call("POST", f"{admin}/services/s/routes", {"paths": ["/r"]})
+    assert code == 201
+    assert (await get(f"{gateway.url}/r"))[0] == 200
+    assert (await call("DELETE", f"{admin}/routes/{route['id']}"))[0] == 204
+    assert (await get(f"{gateway.url}/r"))[0] == 404
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_node_tells_about_itself(make_gateway: Make, upstream: Upstream) -> None:
+    gateway = await make_gateway(declared(upstream))
+    await get(f"{gateway.url}/r")
+    code, about = await call("GET", f"{gateway.admin_url}/")
+    assert code == 200
+    assert about["version"] == "3.9.1"
+    assert about["configuration"]["database"] == "sqlite"
+    assert about["plugins"]["available_on_server"]["key-auth"]["priority"] == 1250
+    assert about["pids"]["workers"]
+    for url in (gateway.admin_url, gateway.status_url):
+        code, status = await call("GET", f"{url}/status")
+        assert (code, status["database"]) == (200, {"reachable": True})
+        assert status["server"]["total_requests"] == 1
+    assert await call("GET", f"{gateway.status_url}/status/ready") == (200, {"message": "ready"})
+    code, explained = await call(
+        "GET", f"{gateway.admin_url}/routes/explain?url=http://h/r&method=GET"
+    )
+    assert (code, explained["route"]["name"]) == (200, "r")
+    code, answer = await call("PUT", f"{gateway.admin_url}/debug/node/log-level/debug")
+    assert (code, answer) == (200, {"message": "log level changed"})
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_health_of_targets_is_shown_and_set(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    passive = {"unhealthy": {"tcp_failures": 1}}
+    gateway = await make_gateway(
+        {
+            "upstreams": [
+                {
+                    "name": "pool",
+                    "targets": [{"target": upstream.host_port}],
+                    "healthchecks": {"passive": passive},
+                }
+            ],
+            "services": [{"name": "s", "host": "pool", "routes": [{"paths": ["/"]}]}],
+        }
+    )
+    pool = f"{gateway.admin_url}/upstreams/pool"
+    code, health = await call("GET", f"{pool}/health")
+    assert (code, [row["health"] for row in health["data"]]) == (200, ["HEALTHY"])
+    assert (await call("PUT", f"{pool}/targets/{upstream.host_port}/unhealthy"))[0] == 204
+    code, error = await get(f"{gateway.url}/")
+    assert (code, error["message"]) == (503, "failure to get a peer from the ring-balancer")
+    assert (await call("PUT", f"{pool}/targets/{upstream.host_port}/healthy"))[0] == 204
+    assert (await get(f"{gateway.url}/"))[0] == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_declarative_configuration_is_posted(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(database="off", lmdb_map_size="16m")
+    document = {"_format_version": "3.0", **declared(upstream)}
+    code, entities = await call("POST", f"{gateway.admin_url}/config", document)
+    assert (code, sorted(entities)) == (201, ["routes", "services"])
+    assert (await get(f"{gateway.url}/r"))[0] == 200
+    code, error = await call("POST", f"{gateway.admin_url}/services", {"url": "http://h"})
+    assert (code, error["code"]) == (405, 12)
