@@ -22,7 +22,7 @@ def expand_url(url: str | None) -> dict[str, Any]:
     if parts is None:
         return {}
     port: Any = parts.port
-    if port is not None and port.isascii() and port.isdigit():
+    if port is not None and port.isascii() and port.isdigit() and len(port) < 20:
         port = int(port)
     protocol = parts.scheme or {80: "http", 443: "https"}.get(port, "http")
     if port is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from typing import Literal
 
 import attrs
 import re2  # type: ignore[import-untyped]
@@ -57,6 +58,16 @@ def parse_address(text: str) -> Address | str:
     return _parse_name(text)
 
 
+def _port(digits: str | None) -> int | Literal[False] | None:
+    """A port from decimal digits, False when it is too great; None for none."""
+    if not digits:
+        return None
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > 5 or int(digits) > 65535:
+        return False
+    return int(digits)
+
+
 def _parse_ipv4(text: str) -> Address | str:
     found = _IPV4.fullmatch(text)
     if found is None:
@@ -64,21 +75,22 @@ def _parse_ipv4(text: str) -> Address | str:
     numbers = [int(part) for part in found.groups()[:4]]
     if max(numbers) > 255:
         return f"invalid ipv4 address: {text}"
-    port = int(found[5]) if found[5] else None
-    if port is not None and port > 65535:
+    port = _port(found[5])
+    if port is False:
         return BAD_PORT
     return Address("ipv4", ".".join(map(str, numbers)), port)
 
 
 def _parse_ipv6(text: str) -> Address | str:
-    inner, port = text, None
+    inner = text
+    port: int | Literal[False] | None = None
     if text.startswith("[") and "]" in text:
         inner, _, rest = text[1:].partition("]")
         if rest:
             if not (rest.startswith(":") and rest[1:].isascii() and rest[1:].isdigit()):
                 return "invalid ipv6 address"
-            port = int(rest[1:])
-            if port > 65535:
+            port = _port(rest[1:])
+            if port is False:
                 return BAD_PORT
     # A scope (%eth0) is accepted by the resolver's parser, yet is no address to connect to here.
     groups = _ipv6_groups(inner)
@@ -100,13 +112,11 @@ def _ipv6_groups(text: str) -> list[str] | None:
 
 
 def _parse_name(text: str) -> Address | str:
-    name, port = text, None
     found = _PORT.search(text)
-    if found:
-        name = text[: found.start()]
-        port = int(found[1])
-        if port > 65535:
-            return BAD_PORT
+    name = text[: found.start()] if found else text
+    port = _port(found[1] if found else None)
+    if port is False:
+        return BAD_PORT
     if not _HOST.fullmatch(name):
         return f"invalid hostname: {text}"
     labels = name.split(".")

@@ -110,16 +110,19 @@ def _public_der(key: Any) -> bytes:
 
 
 def certificate_matches_key(certificate: str, key: str) -> bool:
-    """Whether a key is the one a certificate is for.
-
-    Raises ``ValueError`` when either cannot be read.
-    """
-    return _public_der(load_certificate(certificate).public_key()) == public_key(key)
+    """Whether a key is the one a certificate is for; not so when either cannot be read."""
+    try:
+        return _public_der(load_certificate(certificate).public_key()) == public_key(key)
+    except _UNREADABLE:
+        return False  # keys of kinds that cannot be compared
 
 
 def key_kind(certificate: str) -> str:
     """The kind of a certificate's key, as in ``RSAPublicKey``."""
-    key = load_certificate(certificate).public_key()
+    try:
+        key = load_certificate(certificate).public_key()
+    except _UNREADABLE:
+        return "unknown"
     for kind in (
         rsa.RSAPublicKey,
         ec.EllipticCurvePublicKey,
@@ -144,7 +147,11 @@ def check_ca_certificate(pem: str, now: float) -> str | None:
         return "please submit only one certificate at a time"
     certificate = load_certificate(pem)
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
-    if certificate.not_valid_after_utc < moment:
+    try:
+        expired = certificate.not_valid_after_utc < moment
+    except ValueError:
+        expired = True
+    if expired:
         return 'certificate expired, "Not After" time is in the past'
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)

@@ -107,9 +107,9 @@ def tostring(value: Any) -> str:
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else f"{value:.14g}"
+        return str(int(value)) if value.is_integer() and abs(value) < 10**14 else f"{value:.14g}"
     if isinstance(value, int) and abs(value) >= 10**14:
-        return f"{value:.14g}"
+        return f"{value:.14g}" if value.bit_length() < 1024 else "inf" if value > 0 else "-inf"
     return str(value)
 
 

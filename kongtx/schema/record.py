@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from kongtx.schema import lua
-from kongtx.schema.checks import BoundCheck, EntityCheck, Errors
+from kongtx.schema.checks import BoundCheck, EntityCheck, Errors, add_entity_error
 from kongtx.schema.context import Context
 from kongtx.schema.errors import (
+    ENTITY,
     REQUIRED,
     UNKNOWN,
     FieldError,
@@ -245,8 +246,10 @@ class Record:
                 error = field.validate(value, mode)
                 if error is not None:
                     found[name] = error
+            elif name == ENTITY:
+                add_entity_error(found, f"{ENTITY}: {UNKNOWN}")
             elif name not in self.unvalidated:
-                found[lua.tostring(name)] = UNKNOWN
+                found[_readable(name)] = UNKNOWN
         for name in plan.required:
             value = data.get(name, ABSENT)
             if value is None or (full and value is ABSENT):
@@ -314,6 +317,11 @@ _PLACEHOLDERS = Context(
     new_secret=lambda: "0" * 32,
 )
 _NUMBERS = ("integer", "number")
+
+
+def _readable(name: Any) -> str:
+    """A name that was sent, fit to be part of an answer."""
+    return lua.tostring(name).encode(errors="replace").decode()
 
 
 def require_records(fields: Mapping[str, Field]) -> dict[str, Field]:

@@ -21,9 +21,10 @@ FORMAT = DeclarativeFormat(REGISTRY)
 CONTEXT = Context(now=1700000000.0, new_id=uuid4, new_secret=new_secret)
 ID = "9748f662-7711-4a90-8186-dc02f10eb0f5"
 
-keys = st.text(max_size=3) | st.integers() | st.booleans()
+texts = st.text(st.characters(), max_size=3)
+keys = texts | st.just("@entity") | st.integers() | st.booleans()
 wild: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just(ID),
+    st.none() | st.booleans() | st.integers() | st.floats() | texts | st.just(ID),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(keys, inner, max_size=2),
     max_leaves=4,
 )

@@ -54,7 +54,7 @@ def test_a_malformed_pattern_is_refused(pattern: str) -> None:
         (["x", None, "y"], '{"x",[3]="y"}'),
         ({"a-b": 1, "end": 2, "1x": 3}, '{["1x"]=3,["a-b"]=1,["end"]=2}'),
         ({}, "{}"),
-        ({"a": 1.5, "b": 2.0, "c": 1e15}, "{a=1.5,b=2,c=1000000000000000}"),
+        ({"a": 1.5, "b": 2.0, "c": 1e15}, "{a=1.5,b=2,c=1e+15}"),
         ('say "hi"\\', '"say \\"hi\\"\\\\"'),
         ("two\nlines", "[[two\nlines]]"),
         ("\nx", "[[\n\nx]]"),

@@ -535,3 +535,12 @@ def test_whole_numbers_are_integers_wherever_they_are() -> None:
         {"one": 1.0, "many": [2.0], "named": {"a": 3.0, "b": 0.5}}, context()
     )
     assert repr(made) == "{'id': None, 'one': 1, 'many': [2], 'named': {'a': 3, 'b': 0.5}}"
+
+
+def test_names_that_no_field_can_have_are_refused() -> None:
+    fields = violation(services(), {"host": "a", "@entity": 1, "\ud800": 1, 10**400: 1}).fields
+    assert fields == {
+        "@entity": ["@entity: unknown field"],
+        "?": "unknown field",
+        "inf": "unknown field",
+    }

@@ -214,11 +214,10 @@ def composed(inner: Any) -> Any:
 
 
 fields = st.recursive(scalars, composed, max_leaves=3)
+texts = st.text(st.characters(), max_size=3) | st.sampled_from(["@entity", "1:" + "9" * 5000])
 wild = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
     max_leaves=4,
 )
 
@@ -251,7 +250,7 @@ REGISTRY = full_registry()
 @given(st.data())
 def test_no_data_makes_an_entity_fail_in_another_way(data: st.DataObject) -> None:
     schema = REGISTRY[data.draw(st.sampled_from(sorted(REGISTRY)))]
-    names = st.sampled_from([*schema.fields, "url", "x"])
+    names = st.sampled_from([*schema.fields, "url", "x", "@entity", "\ud800"])
     sent = data.draw(st.dictionaries(names, wild, max_size=6))
     if schema.subschema_key and data.draw(st.booleans()):
         kind = data.draw(st.sampled_from(sorted(schema.subschemas)))

@@ -92,8 +92,9 @@ def _by_key(
 
 
 def _named(items: list[Any], key: str) -> dict[str, Any] | None:
-    if key.isdigit() and 0 < int(key) <= len(items) and isinstance(items[int(key) - 1], dict):
-        position: dict[str, Any] = items[int(key) - 1]
+    at = int(key) - 1 if key.isascii() and key.isdigit() and len(key) < 10 else -1
+    if 0 <= at < len(items) and isinstance(items[at], dict):
+        position: dict[str, Any] = items[at]
         return position
     for item in items:
         if isinstance(item, dict) and any(item.get(name) == key for name in _NAMES):

@@ -151,7 +151,7 @@ class DeclarativeFormat:
         if default_workspace:
             self._add_workspace(entities, context)
         if hash is None:
-            hash = content_hash(json.dumps(document, sort_keys=True, default=str))  # noqa: A001
+            hash = content_hash(json.dumps(document, default=str))  # noqa: A001
         return Configuration(
             entities, migrated.get("_transform") is not False, EMPTY_HASH if empty else hash
         )
