@@ -18,6 +18,14 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "make: python3 has no venv module (apt-get install python3-venv)" >&2; exit 1; }
 
+# The installed package and, in .dev, the checkout with what tests and documentation need.
+$(VENV)/.run: $(BIN)/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install -q --config-settings editable_mode=compat -e .
+	@touch $@
+
+run: $(VENV)/.run
+	@$(BIN)/kongtx quickstart --prefix $(CURDIR)/run
+
 $(VENV)/.dev: $(BIN)/python setup.cfg pyproject.toml
 	$(BIN)/python -m pip install -q --config-settings editable_mode=compat -e .[dev]
 	@touch $@

@@ -19,6 +19,7 @@ VERBS = (
     "hybrid",
     "migrations",
     "prepare",
+    "quickstart",
     "quit",
     "reload",
     "restart",
