@@ -78,6 +78,7 @@ class ClientConnection(StreamConnection):
 
     def begin(self, host: str, port: int) -> None:
         """Connect to an IP address."""
+        self.reactor.connections.add(self)
         self._connecting = Driven(
             self._loop.create_connection(lambda: self, host, port), failed=self._not_connected
         )

@@ -30,7 +30,7 @@ class Driven:
     @ivar waiting: whether it has not ended yet.
     """
 
-    __slots__ = ("_coroutine", "_failed", "_succeeded", "waiting")
+    __slots__ = ("_coroutine", "_failed", "_future", "_succeeded", "waiting")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Driven:
         self._coroutine = coroutine
         self._succeeded = succeeded
         self._failed = failed
+        self._future: asyncio.Future[Any] | None = None
         self.waiting = True
         self._step()
 
@@ -53,18 +54,24 @@ class Driven:
         if not self.waiting:
             return
         try:
-            future = self._coroutine.send(None)
+            future = self._future = self._coroutine.send(None)
         except StopIteration as stop:
-            self.waiting = False
+            self._end()
             self._succeeded(stop.value)
-        except Exception as exc:
-            self.waiting = False
+        except (Exception, asyncio.CancelledError) as exc:
+            self._end()
             self._failed(exc)
         else:
             future.add_done_callback(self._step)
+
+    def _end(self) -> None:
+        self.waiting = False
+        self._future = None
 
     def cancel(self) -> None:
         """End the coroutine where it waits."""
         if self.waiting:
             self.waiting = False
+            if self._future is not None:
+                self._future.cancel()  # or uvloop would tell it of the end, and nobody listen
             self._coroutine.close()

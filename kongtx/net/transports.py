@@ -309,7 +309,8 @@ class StreamConnection(SocketOptions, Consumer):
         """End the connection at once; what the reactor calls when it stops."""
         if not self.disconnected:
             self._reason = reason
-            self._uv.abort()
+            if self._uv is not None:
+                self._uv.abort()
             self._lost(reason)
 
     @property

@@ -489,3 +489,37 @@ def test_a_refusal_is_told_as_twisted_does(native_reactor, runner):
         clients.on_failed = native_reactor.stop
         runner.run()
     assert clients.failed.type is error.ConnectionRefusedError
+
+
+def test_connecting_ends_when_the_reactor_stops(native_reactor, runner):
+    clients = Recorders()
+    connector = native_reactor.connectTCP("127.0.0.1", 9, clients)
+    connector.timeout = None
+    native_reactor.disconnectAll()
+    assert clients.failed.type is error.ConnectionLost
+    native_reactor.callLater(0.01, native_reactor.stop)
+    runner.run()
+
+
+def test_a_connect_can_be_stopped_and_nothing_is_logged(native_reactor, runner, logged):
+    clients = Recorders()
+    clients.on_failed = lambda: native_reactor.callLater(0.02, native_reactor.stop)
+    servers = listen(native_reactor, lambda _: None)
+
+    def begin():
+        native_reactor.connectTCP("127.0.0.1", servers.port, clients).stopConnecting()
+
+    native_reactor.callWhenRunning(begin)
+    runner.run()
+    assert clients.failed.type is error.UserError
+    assert clients.made == []
+    assert logged == []
+
+
+def test_an_unreachable_address_fails_later(native_reactor, runner):
+    clients = Recorders()
+    clients.on_failed = native_reactor.stop
+    connector = native_reactor.connectTCP("255.255.255.255", 9, clients)
+    assert connector.state == "connecting"
+    runner.run()
+    assert clients.failed.check(error.ConnectError)
