@@ -15,6 +15,7 @@ from kongtx.cli.nodes import effective_configuration
 from kongtx.cli.options import Group, conf_option, pass_output, prefix_option
 from kongtx.cli.output import Output
 from kongtx.conf import Configuration, bundled
+from kongtx.conf.render import default_file
 
 if TYPE_CHECKING:
     from kongtx.schema import SchemaRegistry
@@ -28,7 +29,7 @@ IMPORT_WITHOUT_DATABASE = (
 
 @click.group("config", cls=Group)
 def command() -> None:
-    """Work with declarative configuration files."""
+    """Work with configuration files: the node's, and declarative ones."""
 
 
 @command.command("init")
@@ -42,6 +43,12 @@ def init(file: str) -> None:
             stream.write(text)
     except FileExistsError:
         raise CommandError(f"{path} already exists.\nWill not overwrite it.") from None
+
+
+@command.command("defaults")
+def defaults() -> None:
+    """Print a configuration file with every property, its default and what it does."""
+    click.echo(default_file(), nl=False)
 
 
 @command.command("parse")

@@ -151,4 +151,4 @@ def _check_admin_auth(draft: Draft) -> None:
     mode = draft.values.get("admin_auth")
     for name in needed.get(mode, ()) if isinstance(mode, str) else ():
         if not draft.values.get(name):
-            draft.refuse(name, f' must be specified when admin_auth = "{mode}"')
+            draft.refuse(name, f' must be specified when admin_auth = "{mode}"', "admin_auth")

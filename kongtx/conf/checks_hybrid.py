@@ -21,7 +21,7 @@ def check(draft: Draft) -> None:
         missing = next((name for name in pair if not draft.values.get(name)), None)
         if missing is not None:
             message = "cluster certificate and key must be provided to use Hybrid mode"
-            draft.complain(message, missing)
+            draft.complain(message, missing, "role")
         else:
             for name in pair:
                 checks_tls.load(draft, name)
@@ -38,9 +38,11 @@ def _check_control_plane(draft: Draft) -> None:
     values = draft.values
     for name in ("admin_listen", "cluster_listen"):
         if not draft.is_on(name):
-            draft.refuse(name, ' must be specified when role = "control_plane"')
+            draft.refuse(name, ' must be specified when role = "control_plane"', "role")
     if values.get("cluster_mtls") == "pki" and not values.get("cluster_ca_cert"):
-        draft.refuse("cluster_ca_cert", ' must be specified when cluster_mtls = "pki"')
+        draft.refuse(
+            "cluster_ca_cert", ' must be specified when cluster_mtls = "pki"', "cluster_mtls"
+        )
     if values.get("database") == "off":
         draft.complain('in-memory storage can not be used when role = "control_plane"', "database")
     for name in ("cluster_use_proxy", "cluster_dp_labels"):
@@ -51,12 +53,13 @@ def _check_control_plane(draft: Draft) -> None:
 def _check_data_plane(draft: Draft) -> None:
     values = draft.values
     if not draft.is_on("proxy_listen"):
-        draft.refuse("proxy_listen", ' must be specified when role = "data_plane"')
+        draft.refuse("proxy_listen", ' must be specified when role = "data_plane"', "role")
     if values.get("database") != "off":
         draft.complain(
             'only in-memory storage can be used when role = "data_plane"\n'
             "Hint: set database = off in your kongtx.conf",
             "database",
+            "role",
         )
     if values.get("cluster_use_proxy") and not values.get("proxy_server"):
         draft.refuse("cluster_use_proxy", " is turned on but no proxy_server is configured")

@@ -25,9 +25,9 @@ def _check_certificates(draft: Draft) -> None:
     if draft.values.get("client_ssl"):
         certificate, key = "client_ssl_cert", "client_ssl_cert_key"
         if draft.values.get(certificate) and not draft.values.get(key):
-            draft.refuse(key, " must be specified")
+            draft.refuse(key, " must be specified", certificate)
         if draft.values.get(key) and not draft.values.get(certificate):
-            draft.refuse(certificate, " must be specified")
+            draft.refuse(certificate, " must be specified", key)
         load(draft, certificate)
         load(draft, key)
 
@@ -35,9 +35,9 @@ def _check_certificates(draft: Draft) -> None:
 def _check_certificate_lists(draft: Draft, certificate: str, key: str) -> None:
     count, keys = len(draft.values.get(certificate, ())), len(draft.values.get(key, ()))
     if count and not keys:
-        draft.refuse(key, " must be specified")
+        draft.refuse(key, " must be specified", certificate)
     elif keys and not count:
-        draft.refuse(certificate, " must be specified")
+        draft.refuse(certificate, " must be specified", key)
     elif count != keys:
         draft.refuse(
             certificate,

@@ -69,28 +69,35 @@ class Draft:
         """Whether a C{*_listen} property has an address with the flag C{ssl}."""
         return self.is_on(listen) and any("ssl" in entry.split() for entry in self.values[listen])
 
-    def refuse(self, name: str, tail: str) -> None:
+    def refuse(self, name: str, tail: str, because: str = "") -> None:
         """Note that a property's value is wrong; the message ends with the value.
 
         @param tail: what follows the property's name in the message.
+        @param because: the property that makes this one wrong, whose place is told when this one
+            has none.
         """
         setting = self.settings.get(name)
         message = (setting.name if setting else name) + tail
         shown = self.shown(name)
         if shown not in ("", MASK) and not _holds(message, shown):
             message += f", got '{shown}'"
-        self.complain(message, name)
+        self.complain(message, name, because)
 
-    def complain(self, message: str, name: str, *, is_safe: bool = False) -> None:
+    def complain(
+        self, message: str, name: str, because: str = "", *, is_safe: bool = False
+    ) -> None:
         """Note a problem with a property in words of its own.
 
+        @param because: as for L{refuse}.
         @param is_safe: whether the message is known to hold nothing secret. Otherwise values of
             sensitive properties and from vaults are taken out of it.
         """
         if not is_safe:
             for secret, mask in self._secrets(name):
                 message = message.replace(secret, mask)
-        self.problems.append(Problem(message, self.where(name), name))
+        setting = self.settings.get(name)
+        where = setting.where if setting else self.where(because)
+        self.problems.append(Problem(message, where, setting.name if setting else name))
 
     def _secrets(self, name: str) -> Iterator[tuple[str, str]]:
         """What must not be told of a property's value, and what to tell instead."""

@@ -17,7 +17,7 @@ from kongtx.conf import file
 from kongtx.conf.configuration import Configuration
 from kongtx.conf.errors import ConfigurationError, NoFileError, Problem
 from kongtx.conf.loader import Value, from_entries
-from kongtx.conf.properties import PROPERTIES
+from kongtx.conf.properties import COPIES, PROPERTIES
 
 NAME = ".kongtx_env"
 
@@ -41,7 +41,7 @@ def _settings(configuration: Configuration) -> Iterator[tuple[str, str]]:
     for name, property_ in PROPERTIES.items():
         value = configuration.references.get(name, getattr(configuration, name))
         if value is None or value == ():
-            if property_.default is not None:
+            if property_.default is not None or name in COPIES:
                 yield name, ""  # no value is what is in force
         elif isinstance(value, bool):
             yield name, "on" if value else "off"

@@ -16,7 +16,7 @@ class Problem:
     @ivar message: what is wrong and what would be right, in Kong's words where Kong has any.
     @ivar where: C{"FILE:LINE"}, C{"environment variable NAME"}, C{"option NAME"}, or empty when
         no single place is to blame.
-    @ivar name: the property, or empty.
+    @ivar name: the property as the user wrote it, which may be an alias, or empty.
     """
 
     message: str

@@ -16,7 +16,7 @@ from kongtx.conf import bundled, checks, file
 from kongtx.conf.configuration import Configuration
 from kongtx.conf.draft import EFFECTIVE_RANK, Draft, Setting
 from kongtx.conf.errors import ConfigurationError, NoFileError, Problem, VaultError
-from kongtx.conf.properties import DYNAMIC_PREFIXES, PROPERTIES, Kind, Mark
+from kongtx.conf.properties import COPIES, DYNAMIC_PREFIXES, PROPERTIES, Kind, Mark
 from kongtx.conf.reading import BadValueError, list_items, read_value
 from kongtx.conf.vault import EnvVault, IVault, is_reference, resolve, settings_of
 
@@ -30,7 +30,6 @@ _ENVIRONMENT_PREFIXES = (("KONG_", 1), ("KONGTX_", 2))
 _ALIASES = {
     name: property_.alias_of for name, property_ in PROPERTIES.items() if property_.alias_of
 }
-_COPIES = frozenset(name for property_ in PROPERTIES.values() for name in property_.copied_to)
 
 
 def load(
@@ -306,6 +305,8 @@ def _resolve_references(
         except VaultError as error:
             draft.unresolved.add(name)
             message = f"failed to dereference '{reference}': {error} for config option '{option}'"
+            if not _is_told(draft, name):
+                return ""
             if strict:
                 draft.problems.append(Problem(message, draft.where(name), name))
             elif not draft.is_effective:
@@ -330,10 +331,18 @@ def _resolve_references(
                 texts[name] = property_.default
 
 
+def _is_told(draft: Draft, name: str) -> bool:
+    """Whether what is wrong with a value is told under this name.
+
+    All names of a property share the setting, and copies the value; it is told once.
+    """
+    setting = draft.settings.get(name)
+    return setting.name == name if setting is not None else name not in COPIES
+
+
 def _read_values(draft: Draft, texts: Mapping[str, Any]) -> None:
     """Make typed values of the texts; what cannot be read is noted and left out."""
     for name, property_ in PROPERTIES.items():
-        setting = draft.settings.get(name)
         tail = None
         try:
             value = read_value(property_, texts.get(name))
@@ -342,9 +351,7 @@ def _read_values(draft: Draft, texts: Mapping[str, Any]) -> None:
             draft.values[name] = value
         except BadValueError as error:
             tail = str(error)
-        # All names of a property share the setting, and copies the value; it is refused once.
-        is_told = setting.name == name if setting is not None else name not in _COPIES
-        if tail is not None and is_told:
+        if tail is not None and _is_told(draft, name):
             draft.refuse(name, tail)
 
 

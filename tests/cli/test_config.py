@@ -51,6 +51,12 @@ def test_the_example_is_right_when_everything_in_it_is_taken(run: Run, tmp_path:
     assert (result.exit_code, result.output) == (0, "parse successful\n")
 
 
+def test_the_defaults_are_printed(run: Run) -> None:
+    result = run("config", "defaults")
+    kept = Path(__file__).parents[2] / "conf" / "kongtx.conf.default"
+    assert (result.exit_code, result.output) == (0, kept.read_text())
+
+
 def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
     (tmp_path / "kong.yml").write_text("kept")
     result = run("config", "init")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kongtx.conf import Configuration, ConfigurationError, NoFileError, from_values, load
 from kongtx.conf.effective import _escape, _unescape, read, text, write
 from kongtx.conf.file import unescape
+from kongtx.conf.properties import PROPERTIES, Kind
 
 
 def kept(tmp_path: Path, environment: dict[str, str] | None = None, **values: Any) -> Configuration:
@@ -171,6 +172,57 @@ def test_any_value_survives_the_file(value: str, end: str) -> None:
     line = _escape(value + end)
     assert "\n" not in line
     assert _unescape(unescape(line)) == value + end
+
+
+def samples(name: str) -> st.SearchStrategy[str]:
+    """Texts that a property may be set to; not all of them are right."""
+    switches = st.sampled_from(["on", "off", "true", "false"])
+    texts = st.text("abc #\\\\n,=;'{}é", max_size=8)
+    property_ = PROPERTIES[name]
+    return {
+        Kind.STRING: texts,
+        Kind.ENUM: st.sampled_from(property_.choices or ("",)),
+        Kind.BOOLEAN: switches,
+        Kind.SWITCH: switches,
+        Kind.INTEGER: st.integers(0, 10**17).map(str),
+        Kind.NUMBER: st.floats(0, 1e6).map(str),
+        Kind.ARRAY: texts,
+        Kind.SIZE: st.integers(0, 999).map(lambda number: f"{number}m"),
+        Kind.DURATION: st.integers(0, 999).map(lambda number: f"{number}s"),
+    }[property_.kind]
+
+
+SETTINGS = st.lists(
+    st.sampled_from(sorted(set(PROPERTIES) - {"prefix", "role", "admin_auth"})).flatmap(
+        lambda name: st.tuples(st.just(name), samples(name))
+    ),
+    max_size=12,
+).map(dict)
+
+
+def accepted(values: dict[str, str]) -> Configuration:
+    """The configuration of those values that are not refused."""
+    while True:
+        try:
+            return from_values(values)
+        except ConfigurationError as error:
+            kept = dict(values)
+            for problem in error.problems:
+                kept.pop(problem.name, None)
+            if kept == values:
+                raise
+            values = kept
+
+
+@given(SETTINGS)
+def test_whatever_is_set_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, values: dict[str, str]
+) -> None:
+    prefix = tmp_path_factory.getbasetemp() / "node"
+    prefix.mkdir(exist_ok=True)
+    configuration = accepted({**values, "prefix": str(prefix)})
+    write(configuration)
+    assert read(str(prefix), environment={}, strict=True) == configuration
 
 
 def test_the_file_says_what_it_is() -> None:

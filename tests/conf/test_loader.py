@@ -317,6 +317,22 @@ def test_all_errors_come_at_once_with_their_places(load_text: Load) -> None:
     assert str(caught.value).count("\n") == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("admin_auth = token", 'admin_auth_token must be specified when admin_auth = "token"'),
+        (
+            "role = data_plane\ndatabase = off",
+            "cluster certificate and key must be provided to use Hybrid mode",
+        ),
+    ],
+)
+def test_what_is_missing_is_told_where_it_is_asked_for(
+    load_text: Load, tmp_path: Path, text: str, message: str
+) -> None:
+    assert problems(lambda: load_text(text)) == [f"{message} [{tmp_path}/kongtx.conf:1]"]
+
+
 def test_an_unknown_property_is_a_warning_with_a_suggestion(load_text: Load) -> None:
     configuration = load_text("proxy_lisen = off\nfrobnicate = 1")
     assert configuration.warnings == (
@@ -524,6 +540,12 @@ def test_a_reference_without_a_value_is_fatal(load_text: Load) -> None:
         "failed to dereference '{vault://env/x}': could not get value from external vault "
         "(no value found) for config option 'pg_password' ["
     )
+
+
+@pytest.mark.parametrize("name", ["workers", "ssl_protocols"])
+def test_it_is_told_once_for_all_names(load_text: Load, name: str) -> None:
+    (problem,) = problems(lambda: load_text(f"{name} = {{vault://env/x}}"))
+    assert f"for config option '{name}'" in problem
 
 
 def test_a_reference_in_a_list_is_named_by_its_place(load_text: Load) -> None:

@@ -41,6 +41,9 @@ PROPERTIES: MappingProxyType[str, Property] = MappingProxyType(
     {property_.name: property_ for section in SECTIONS for property_ in section.properties}
 )
 
+#: The properties that take the value of another one when they have none.
+COPIES = frozenset(name for property_ in PROPERTIES.values() for name in property_.copied_to)
+
 #: What names outside the table may begin with and still be kept, as text.
 DYNAMIC_PREFIXES = (
     *(
@@ -69,6 +72,7 @@ DYNAMIC_PREFIXES = (
 )
 
 __all__ = [
+    "COPIES",
     "DYNAMIC_PREFIXES",
     "PROPERTIES",
     "SECTIONS",
