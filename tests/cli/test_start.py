@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,11 @@ master.run = functools.partial(master.run, node="tests.runtime.nodes.echo", kind
 main(prog_name="kongtx")
 """
 
-Kongtx = Callable[..., "subprocess.CompletedProcess[str]"]
+#: The command with the workers that it really has.
+REAL = """
+from kongtx.cli.main import main
+main(prog_name="kongtx")
+"""
 
 
 def free_port() -> int:
@@ -44,6 +49,7 @@ class Node:
         self.prefix = directory / "prefix"
         self.prefix.mkdir()
         self.port = free_port()
+        self.program = KONGTX
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -68,7 +74,7 @@ class Node:
     def popen(self, *arguments: str) -> "subprocess.Popen[str]":
         """Begin to run a command."""
         return subprocess.Popen(
-            [sys.executable, "-c", KONGTX, *arguments],
+            [sys.executable, "-c", self.program, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -270,6 +276,45 @@ def test_reloading_what_does_not_run_is_told(node: Node) -> None:
         "",
         failure(f"no such prefix: {node.directory}/none"),
     )
+
+
+@pytest.mark.long
+def test_a_gateway_starts_with_a_declarative_file(node: Node) -> None:
+    node.program = REAL
+    declared = node.directory / "kong.yml"
+    declared.write_text(
+        """
+        _format_version: "3.0"
+        services:
+        - {name: s, url: "http://127.0.0.1:9", routes: [{name: r, paths: [/there]}]}
+        """
+    )
+    node.configure(database="off", declarative_config="kong.yml", nginx_worker_processes="1")
+    assert node.run("start", "-c", "my.conf") == (0, "kongtx started\n", "")
+    statuses = []
+    for path in ("/", "/there"):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{node.port}{path}", timeout=5)
+        statuses.append(caught.value.code)
+        caught.value.close()
+    assert statuses == [404, 502]
+    assert node.run("quit", "-p", "prefix") == (0, "kongtx stopped (gracefully)\n", "")
+
+
+def test_a_declarative_file_with_mistakes_prevents_the_start(node: Node) -> None:
+    node.program = REAL
+    declared = node.directory / "kong.yml"
+    declared.write_text('_format_version: "3.0"\nservices: [{name: s, host: h, protocol: foo}]\n')
+    node.configure(database="off", declarative_config="kong.yml", nginx_worker_processes="1")
+    code, out, err = node.run("start", "-c", "my.conf")
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        f"Error: error parsing declarative config file {declared}:\n"
+        "in 'services':\n"
+        "  - in entry 1 of 'services':\n"
+        "    in 'protocol': expected one of: "
+    )
+    assert node.master() is None
 
 
 class TestPrepare:
