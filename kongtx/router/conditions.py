@@ -355,6 +355,28 @@ def _without_last_dot(name: str) -> str:
     return name[:-1] if len(name) > 1 and name.endswith(".") else name
 
 
+_SCHEME = frozenset({"net.protocol"})
+
+
+@attrs.frozen
+class SchemeCondition:
+    """The request comes over one of some schemes."""
+
+    schemes: frozenset[bytes]
+    fields: frozenset[str] = _SCHEME
+
+    def holds(self, facts: Facts) -> bool:
+        """See L{Condition}."""
+        return facts.scheme in self.schemes
+
+    def file(self, keys: Keys) -> None:
+        """See L{Condition}."""
+
+    def describe(self) -> str:
+        """See L{Condition}."""
+        return f"protocol {_choice(sorted(scheme.decode() for scheme in self.schemes))}"
+
+
 @attrs.frozen
 class Peer:
     """One address, range and port that a connection may come from or go to.

@@ -21,10 +21,10 @@ from kongtx.router.conditions import (
     PathCondition,
     Peer,
     PeerCondition,
+    SchemeCondition,
     SniCondition,
 )
 from kongtx.router.expressions.compiler import ExpressionCondition
-from kongtx.router.expressions.routes import ProtocolCondition
 from kongtx.router.expressions.tree import Node, Not, Operator, Predicate
 from kongtx.router.expressions.types import SEGMENTS
 from kongtx.router.facts import Facts
@@ -80,7 +80,9 @@ def find_requests(conditions: Sequence[Condition], stream: bool) -> Iterator[Rou
 def _requests(hints: Hints, stream: bool) -> Iterator[RouteRequest]:
     headers = hints.parts(_HEADERS)
     queries = hints.parts(_QUERIES)
-    schemes = hints.choices("scheme", *((b"tcp", b"tls") if stream else (b"http", b"https")))
+    possible = (b"tcp", b"tls", b"udp") if stream else (b"http", b"https")
+    hinted = hints.choices("scheme", *possible[:2])
+    schemes = [scheme for scheme in hinted if scheme in possible] or list(possible[:2])
     dimensions: list[list[Any]] = [
         schemes,
         hints.choices("host", b"" if stream else b"example.com"),
@@ -147,7 +149,7 @@ def _hint(condition: Condition, hints: Hints) -> None:
         hints.add("sni", *(prefix + b"example" for prefix in condition.prefixes))
     elif isinstance(condition, PeerCondition):
         hints.add(condition.side, *(_peer(peer) for peer in condition.peers))
-    elif isinstance(condition, ProtocolCondition):
+    elif isinstance(condition, SchemeCondition):
         hints.add("scheme", *sorted(condition.schemes))
     elif isinstance(condition, ExpressionCondition):
         _hint_node(condition.node, hints, wanted=True)

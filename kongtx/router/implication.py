@@ -18,10 +18,10 @@ from kongtx.router.conditions import (
     PathCondition,
     Peer,
     PeerCondition,
+    SchemeCondition,
     SniCondition,
 )
 from kongtx.router.expressions.compiler import ExpressionCondition, compile_value_test
-from kongtx.router.expressions.routes import ProtocolCondition
 from kongtx.router.expressions.tree import All, Either, Node, Operator, Predicate
 from kongtx.router.regexes import Regex, literal_prefix
 
@@ -58,7 +58,7 @@ def implies(one: Condition, other: Condition) -> bool:
         return one.side == other.side and all(
             any(_peer_within(mine, theirs) for theirs in other.peers) for mine in one.peers
         )
-    if isinstance(one, ProtocolCondition) and isinstance(other, ProtocolCondition):
+    if isinstance(one, SchemeCondition) and isinstance(other, SchemeCondition):
         return one.schemes <= other.schemes
     if isinstance(one, ExpressionCondition) and isinstance(other, ExpressionCondition):
         return node_implies(one.node, other.node)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import attrs
+
 from kongtx.router.conditions import (
     Condition,
     HeaderCondition,
@@ -15,6 +17,7 @@ from kongtx.router.conditions import (
     MethodCondition,
     PathCondition,
     PeerCondition,
+    SchemeCondition,
     SniCondition,
     split_port,
 )
@@ -29,12 +32,15 @@ CREATION = "created earlier"
 IDENTITY = "lower id"
 POSITION = "listed earlier in the route"
 
+_WITHOUT_TLS = SchemeCondition(frozenset({b"http"}))
+
 _HOST, _HEADER, _PATH, _METHOD, _SNI, _SOURCE, _DESTINATION = 64, 32, 16, 8, 4, 2, 1
 
 HTTP_SCALE = Scale(
     (
         Component("more kinds of condition", 3, base=0),
         Component("stronger kinds of condition (host, header, path, method, SNI)", 7),
+        Component("no SNI asked for, without TLS", 1),
         Component("a host with a port", 1),
         Component("a wildcard host with a port", 1),
         Component("plain hosts only", 1),
@@ -73,31 +79,54 @@ def compile_route(route: Route, service: Service | None) -> list[Entry]:
     """
     if is_stream(route):
         return [_stream_entry(route, service)]
-    shared = _http_conditions(route)
-    paths: Sequence[str] = route.get("paths") or ()
-    if not shared and not paths and not route.get("hosts"):
+    shared = tuple(_http_conditions(route))
+    if not shared and not any(route.get(field) for field in ("hosts", "paths", "snis")):
         raise RouterError(f"route {route.get('id')} has no condition to match on")
-    entries = []
-    for hosts in _host_groups(route):
-        for position, path in enumerate(paths or (None,)):
-            conditions: list[Condition] = list(shared)
-            if hosts:
-                conditions.insert(0, HostCondition(hosts))
-            locator = None
-            if path is not None:
-                locator = path_condition((path,), anchored=True)
-                conditions.insert(0, locator)
-            entries.append(
-                Entry(
-                    HTTP_SCALE.pack(_standing(route, hosts, path, position)),
-                    route,
-                    service,
-                    tuple(conditions),
-                    locator=locator,
-                    version_one=route.get("path_handling") == "v1",
-                )
-            )
-    return entries
+    return [
+        _http_entry(route, service, part, shared)
+        for part in (
+            _Part(hosts, path, position, secure)
+            for hosts in _host_groups(route)
+            for position, path in enumerate(route.get("paths") or (None,))
+            for secure in ((True, False) if route.get("snis") else (None,))
+        )
+    ]
+
+
+@attrs.frozen
+class _Part:
+    """What has a place of its own in the order.
+
+    @ivar secure: whether this is for TLS, where SNIs are asked for and count, or for connections
+        without; L{None} without SNIs.
+    """
+
+    hosts: Sequence[str]
+    path: str | None
+    position: int
+    secure: bool | None
+
+
+def _http_entry(
+    route: Route, service: Service | None, part: _Part, shared: tuple[Condition, ...]
+) -> Entry:
+    conditions = list(shared)
+    if part.secure is not None:
+        conditions.append(SniCondition(route["snis"], None) if part.secure else _WITHOUT_TLS)
+    if part.hosts:
+        conditions.insert(0, HostCondition(part.hosts))
+    locator = None
+    if part.path is not None:
+        locator = path_condition((part.path,), anchored=True)
+        conditions.insert(0, locator)
+    return Entry(
+        HTTP_SCALE.pack(_standing(route, part)),
+        route,
+        service,
+        tuple(conditions),
+        locator=locator,
+        version_one=route.get("path_handling") == "v1",
+    )
 
 
 def _host_groups(route: Route) -> Iterator[Sequence[str]]:
@@ -119,8 +148,6 @@ def _http_conditions(route: Route) -> list[Condition]:
     for name, values in (route.get("headers") or {}).items():
         if name.lower() != "host":
             conditions.append(header_condition(name.lower(), values, len(values) == 1))
-    if route.get("snis"):
-        conditions.append(SniCondition(route["snis"], b"https"))
     conditions += peer_conditions(route)
     return conditions
 
@@ -162,16 +189,15 @@ def peer_conditions(route: Route) -> list[Condition]:
     return conditions
 
 
-def _standing(
-    route: Route, hosts: Sequence[str], path: str | None, position: int
-) -> tuple[int, ...]:
+def _standing(route: Route, part: _Part) -> tuple[int, ...]:
+    hosts, path = part.hosts, part.path
     headers = [name for name in route.get("headers") or () if name.lower() != "host"]
     kinds = (
         _HOST * bool(hosts)
         | _HEADER * bool(headers)
         | _PATH * bool(path)
         | _METHOD * bool(route.get("methods"))
-        | _SNI * bool(route.get("snis"))
+        | _SNI * bool(part.secure)
         | _SOURCE * bool(route.get("sources"))
         | _DESTINATION * bool(route.get("destinations"))
     )
@@ -180,6 +206,7 @@ def _standing(
     return (
         kinds.bit_count(),
         kinds,
+        part.secure is not False,
         bool(hosts) and split_port(hosts[0])[1] is not None,
         any(split_port(host)[1] is not None for host in wild),
         bool(hosts) and not wild,
@@ -189,7 +216,7 @@ def _standing(
         0 if path is None or regex else len(path.encode()),
         age(route),
         (1 << 128) - 1 - identity(str(route.get("id"))),
-        (1 << 16) - 1 - position,
+        (1 << 16) - 1 - part.position,
     )
 
 

@@ -42,6 +42,7 @@ def _fits(flavor: str, route: dict[str, Any], request: Any) -> bool:
         and (not route["methods"] or request.method.decode() in route["methods"])
         and _fits_headers(flavor, route, request)
         and _fits_snis(flavor, route, request)
+        and request.scheme in route.get("schemes", [request.scheme])
         and _fits_peers(route["sources"], *request.source)
         and _fits_peers(route["destinations"], *request.destination)
     )
@@ -135,6 +136,12 @@ def _traditional_parts(route: dict[str, Any]) -> list[dict[str, Any]]:
         for path in route["paths"] or [None]:
             part = {**route, "all_hosts": hosts, "hosts": group}
             parts.append({**part, "paths": None if path is None else [path]})
+    if route["protocols"][0] not in _STREAM and route["snis"]:
+        with_tls = [{**part, "schemes": [b"https"]} for part in parts]
+        without = [
+            {**part, "schemes": [b"http"], "snis": None, "lost_snis": True} for part in parts
+        ]
+        return with_tls + without
     return parts
 
 
@@ -156,6 +163,7 @@ def _traditional_order(route: dict[str, Any]) -> tuple[Any, ...]:
     return (
         -sum(kinds),
         [not kind for kind in kinds],
+        "lost_snis" in route,
         not any(":" in host for host in route["hosts"] or []),
         not any(":" in host for host in wild),
         not route["hosts"] or bool(wild),

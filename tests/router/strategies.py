@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import attrs
 from hypothesis import strategies as st
 
 from tests.router.support import RouteRequest, route
@@ -119,7 +120,11 @@ def http_requests() -> st.SearchStrategy[RouteRequest]:
         sni=st.sampled_from([b"", b"a.test", b"b.test", b"x.a.test"]),
         source=st.tuples(_ADDRESSES, st.sampled_from([1000, 2000, 3000])),
         destination=st.just(("127.0.0.1", 8000)),
-    )
+    ).map(_without_tls_no_name)
+
+
+def _without_tls_no_name(request: RouteRequest) -> RouteRequest:
+    return attrs.evolve(request, sni=b"") if request.scheme == b"http" else request
 
 
 def stream_requests() -> st.SearchStrategy[RouteRequest]:

@@ -325,6 +325,22 @@ ORDER = [
         flavors=TRADITIONAL,
     ),
     Case(
+        "without TLS a route with a server name goes after the same without",
+        [
+            {"hosts": ["a.test"], "snis": ["a.test"]},
+            {"hosts": ["a.test"], "protocols": ["http"]},
+        ],
+        "http://a.test/",
+        2,
+        flavors=TRADITIONAL,
+    ),
+    Case(
+        "with TLS a server name counts",
+        [{"hosts": ["a.test"]}, {"hosts": ["a.test"], "snis": ["a.test"]}],
+        "https://a.test/",
+        2,
+    ),
+    Case(
         "a better kind that does not match is passed over",
         [{"paths": ["/a"]}, {"hosts": ["b.test"], "paths": ["/a"]}],
         "http://a.test/a",

@@ -291,7 +291,7 @@ def test_no_finding_is_wrong(data):
 
 @pytest.mark.long
 @settings(
-    max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(data=st.data())
 def test_no_finding_is_wrong_at_length(data):

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
-
 from kongtx.router import compatible
-from kongtx.router.conditions import Condition, Keys
+from kongtx.router.conditions import Condition, SchemeCondition
 from kongtx.router.errors import ExpressionError, RouterError
 from kongtx.router.expressions.compiler import ExpressionCondition, Test, Trace, compile_test
 from kongtx.router.expressions.tree import All, Node
@@ -25,26 +23,6 @@ from kongtx.router.traditional import is_stream
 
 _SCHEMES = {"tls_passthrough": "tcp", "grpc": "http", "grpcs": "https"}
 _PLAIN_AS_WELL = (["https"], ["tls"], ["tls_passthrough"])
-_PROTOCOL = frozenset({"net.protocol"})
-
-
-@attrs.frozen
-class ProtocolCondition:
-    """The request comes over one of some schemes."""
-
-    schemes: frozenset[bytes]
-    fields: frozenset[str] = _PROTOCOL
-
-    def holds(self, facts: Facts) -> bool:
-        """See L{Condition}."""
-        return facts.scheme in self.schemes
-
-    def file(self, keys: Keys) -> None:
-        """See L{Condition}."""
-
-    def describe(self) -> str:
-        """See L{Condition}."""
-        return f"protocol {' or '.join(sorted(scheme.decode() for scheme in self.schemes))}"
 
 
 class ExpressionLocator:
@@ -104,7 +82,7 @@ def _protocol_conditions(protocols: Sequence[str]) -> tuple[Condition, ...]:
     schemes = {_SCHEMES.get(protocol, protocol) for protocol in protocols}
     if schemes == {"http", "https"}:
         return ()
-    return (ProtocolCondition(frozenset(scheme.encode() for scheme in schemes)),)
+    return (SchemeCondition(frozenset(scheme.encode() for scheme in schemes)),)
 
 
 def _rank(route: Route) -> int:

@@ -350,14 +350,14 @@ def test_the_index_finds_what_trying_all_finds(chosen, request):
 
 
 @pytest.mark.long
-@settings(max_examples=5000, suppress_health_check=_SLOW_DATA)
+@settings(max_examples=2000, suppress_health_check=_SLOW_DATA)
 @given(expressions, _requests())
 def test_any_expression_means_what_the_rules_say_at_length(expression, request):
     _check_meaning(expression, request)
 
 
 @pytest.mark.long
-@settings(max_examples=3000, suppress_health_check=_SLOW_DATA)
+@settings(max_examples=1500, suppress_health_check=_SLOW_DATA)
 @given(_PRIORITIZED, _requests())
 def test_the_index_finds_what_trying_all_finds_at_length(chosen, request):
     _check_routes(chosen, request)
