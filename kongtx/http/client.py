@@ -67,6 +67,7 @@ class ClientChannel:
         "_write_timeout",
         "closed",
         "connected",
+        "dated",
         "factory",
         "headers",
         "key",
@@ -109,8 +110,10 @@ class ClientChannel:
         self._parts: list[bytes] = []
         # The last plain head, as received and as read: upstreams repeat themselves.
         self._last_head = b""
-        self._last_read = (b"", 0, 0, False)
+        self._last_read = (b"", 0, 0, False, False)
         self.received = False
+        #: The raw head that has been told holds a Date.
+        self.dated = False
 
     # -- IProtocol ---------------------------------------------------------------------------
     def connectionMade(self) -> None:
@@ -362,12 +365,12 @@ class ClientChannel:
             return False
         head = data[:end]
         if head == self._last_head:
-            text, status, length, keeps = self._last_read
+            text, status, length, keeps, self.dated = self._last_read
         else:
             read = read_plain_head(head)
             if read is None:
                 return False
-            text, status, length, keeps = self._last_read = read
+            text, status, length, keeps, self.dated = self._last_read = read
             self._last_head = head
         self._told = self._started = True
         self._minor = 1

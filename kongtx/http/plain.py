@@ -36,6 +36,8 @@ _SPECIAL_LINES: Final = re.compile(
 # Special fields that need no more than to be left out.
 _LEFT_OUT: Final = frozenset(name for name in SPECIAL if name.startswith((b"x-", b"keep-alive")))
 
+_DATE: Final = re.compile(rb"\n(?i:date):")
+
 # Statuses without a body, whatever their Content-Length says.
 _SHORT: Final = frozenset((b"204", b"304"))
 
@@ -47,12 +49,16 @@ class _Nothing:
 _NOTHING: Final = _Nothing()
 
 
-def read_plain_head(head: bytes) -> tuple[bytes, int, int, bool] | None:
+#: What is known of a plain head: its lines without the special ones and without the empty one, the
+#: status, the body's length, whether the connection goes on, and whether there is a Date.
+PlainHead = tuple[bytes, int, int, bool, bool]
+
+
+def read_plain_head(head: bytes) -> PlainHead | None:
     """Read the head of a response that has a length and nothing to be taken care of.
 
     @param head: whole, with its empty line.
-    @return: the head without its L{special lines<_SPECIAL_LINES>} and without its empty line, the
-        status, the body's length, and whether the connection goes on; L{None} if it is not plain.
+    @return: L{None} if it is not plain.
     """
     if head[:9] != b"HTTP/1.1 " or head[9:10] == b"1" or head[9:12] in _SHORT:
         return None
@@ -78,4 +84,5 @@ def read_plain_head(head: bytes) -> tuple[bytes, int, int, bool] | None:
         HttpResponseParser(_NOTHING).feed_data(head)
     except HttpParserError:
         return None
-    return b"".join(pieces[::3]), int(head[9:12]), length, keeps
+    dated = _DATE.search(head) is not None
+    return b"".join(pieces[::3]), int(head[9:12]), length, keeps, dated

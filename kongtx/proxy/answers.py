@@ -133,12 +133,16 @@ class Answering(RequestContext):
         handlers = self._chain.body_filter
         if handlers:
             body = self._filter(body, True, handlers)
-        length = len(body)
-        if any(name.lower() == b"content-length" for name, _ in self.response_headers):
-            self.response_headers, length = self._own_length(length)
+        self._respond_whole(reason, body)
+
+    def _respond_whole(self, reason: bytes | None, body: bytes) -> None:
+        headers, length = self.response_headers, len(body)
+        if any(name.lower() == b"content-length" for name, _ in headers):
+            headers, length = self._own_length(length)
+        if self._chain.log:
+            self.response_headers = [*headers, (b"Content-Length", b"%d" % length)]
         self.headers_sent = True
-        connection = self.connection
-        connection.respond(self.status, reason, self.response_headers, body, length, True)
+        self.connection.respond(self.status, reason, headers, body, length, True)
 
     def _own_length(self, length: int) -> tuple[list[Header], int]:
         """Take a plugin's Content-Length out: framing is the channel's.

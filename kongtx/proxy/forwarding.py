@@ -175,17 +175,12 @@ def _forwarded_for(request: RequestContext) -> bytes:
     forwarded_port = b"%d" % gateway.port_maps.get(port, port)
     if request.trusted:
         forwarded_port = fields.get(b"x-forwarded-port", forwarded_port)
-    return (
-        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\n"
-        b"X-Real-IP: %b\r\nX-Forwarded-Host: %b"
-        % (
-            chain,
-            forwarded_scheme(request),
-            forwarded_port,
-            request.client_ip.encode(),
-            forwarded_host(request),
-        )
+    lines = (
+        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\nX-Real-IP: %b"
+        % (chain, forwarded_scheme(request), forwarded_port, request.client_ip.encode())
     )
+    host = forwarded_host(request)
+    return b"%b\r\nX-Forwarded-Host: %b" % (lines, host) if host else lines
 
 
 def response_headers(channel: Any, request: RequestContext) -> list[tuple[bytes, bytes]]:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.errors import KongtxError
 from kongtx.http.client import ClientChannel
-from kongtx.proxy.answers import Answering, milliseconds
+from kongtx.proxy.answers import Answering, milliseconds, without
 from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.phases import as_deferred, report
 from kongtx.proxy.routes import RouteState
@@ -75,6 +75,8 @@ class Relaying(Answering):
         self.response_source = "service"
         special = channel.special
         headers = channel.headers if special is None else response_headers(channel, self)
+        if not any(name.lower() == b"date" for name, _ in headers):
+            headers.append((b"Date", gateway.date()))
         if complete:
             self._upstream = None
             if reusable:
@@ -87,6 +89,9 @@ class Relaying(Answering):
             self.response_headers.append((b"Set-Cookie", cookie.header))
         early = self.response_headers
         if chain.header_filter or chain.log or self.buffered or early:
+            if length >= 0:
+                # Plugins see it, and may take it away; framing is the channel's all the same.
+                headers.append((b"Content-Length", b"%d" % length))
             self.upstream_headers = tuple(headers)
             if early:
                 headers = headers + early
@@ -123,6 +128,8 @@ class Relaying(Answering):
                 channel.discard()
         connection = self.connection
         headers = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
+        if not channel.dated:
+            headers = b"Date: %b\r\n%b" % (gateway.date(), headers)
         connection.respond_raw(head, headers, body, length, complete)
         if not complete and connection.write_paused:
             self.client_paused()
@@ -142,15 +149,16 @@ class Relaying(Answering):
             self._join_via(special[b"via"])
         self.headers_sent = True
         connection = self.connection
-        if chain.header_filter:
-            length = self._checked_length(length)
+        headers = self.response_headers
+        if self.upstream_headers:
+            headers, length = self._framed(length)
         if chain.body_filter:
             body, length, complete = self._filter_first(body, length, complete)
         if complete and channel.trailers and wants_trailers(self):
-            connection.respond(self.status, reason, self.response_headers, body, -1, False)
+            connection.respond(self.status, reason, headers, body, -1, False)
             connection.end(channel.trailers)
             return
-        connection.respond(self.status, reason, self.response_headers, body, length, complete)
+        connection.respond(self.status, reason, headers, body, length, complete)
         if not complete and connection.write_paused:
             self.client_paused()
 
@@ -164,11 +172,12 @@ class Relaying(Answering):
             for name, value in self.response_headers
         ]
 
-    def _checked_length(self, length: int) -> int:
-        """Plugins may not contradict the framing."""
-        headers, _ = self._own_length(0)
-        self.response_headers = headers
-        return length
+    def _framed(self, length: int) -> tuple[list[Header], int]:
+        """The headers without those of framing, and the length if no plugin took it away."""
+        headers = without(self.response_headers, b"content-length", b"transfer-encoding")
+        if len(headers) == len(self.response_headers):
+            length = -1
+        return headers, length
 
     def _filter_first(self, body: bytes, length: int, complete: bool) -> tuple[bytes, int, bool]:
         if self.raw_method == b"HEAD":
@@ -186,8 +195,7 @@ class Relaying(Answering):
         handlers = self._chain.body_filter
         if handlers:
             body = self._filter(body, True, handlers)
-        self.headers_sent = True
-        self.connection.respond(self.status, None, self.response_headers, body, len(body), True)
+        self._respond_whole(None, body)
 
     def _drop_upstream(self) -> None:
         channel, self._upstream = self._upstream, None

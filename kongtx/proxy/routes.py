@@ -91,7 +91,7 @@ class RouteState:
 
 def host_with_port(host: bytes, port: int, default_port: int) -> bytes:
     """A Host header's value (Kong: both 80 and 443 are left out for their own scheme only)."""
-    return host if port == default_port else b"%b:%d" % (host, port)
+    return host if port in (default_port, 0) else b"%b:%d" % (host, port)
 
 
 def default_port(scheme: bytes) -> int:

@@ -188,7 +188,7 @@ class Recorder(Protocol):
         return waiter
 
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+OK = b"HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 2\r\n\r\nok"
 
 
 class UpstreamConnection(Recorder):

@@ -87,6 +87,7 @@ async def test_the_answer_comes_back_with_kongs_headers(made: Any) -> None:
     upstream = made.upstream(
         answering(
             b"HTTP/1.1 299 Very Fine\r\nServer: theirs\r\nX-A: 1\r\nX-A: 2\r\nVia: 1.0 theirs\r\n"
+            b"Date: then\r\n"
             b"Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 3\r\nX-Accel-Redirect: /x\r\n"
             b"Content-Length: 2\r\n\r\nok"
         )
@@ -95,7 +96,7 @@ async def test_the_answer_comes_back_with_kongs_headers(made: Any) -> None:
     answer = await gateway.ask(GET)
     request = gateway.log.requests[0]
     assert answer == (
-        b"HTTP/1.1 299 Very Fine\r\nServer: theirs\r\nX-A: 1\r\nX-A: 2\r\n"
+        b"HTTP/1.1 299 Very Fine\r\nServer: theirs\r\nX-A: 1\r\nX-A: 2\r\nDate: then\r\n"
         b"X-Kong-Upstream-Latency: %d\r\nX-Kong-Proxy-Latency: %d\r\n"
         b"Via: 1.0 theirs, 1.1 kong/3.9.1\r\nX-Kong-Request-Id: %b\r\n"
         b"Content-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
@@ -113,7 +114,9 @@ async def test_headers_off_sends_none_of_them(made: Any) -> None:
     upstream = made.upstream()
     gateway = made.gateway(upstream, settings=GatewaySettings(headers=(), headers_upstream=()))
     answer = await gateway.ask(GET)
-    assert answer == (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok")
+    assert answer == (
+        b"HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
+    )
     assert b"X-Kong" not in upstream.received
     _, fields, _ = parse(await gateway.ask(b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n"))
     assert set(fields) == {b"date", b"content-type", b"content-length", b"connection"}
@@ -497,3 +500,83 @@ async def test_an_upgrade_that_is_refused_is_an_ordinary_answer(made: Any) -> No
     for count in (1, 2):
         client.transport.write(request)
         await client.until(lambda data, count=count: data.count(b"\r\n\r\nok") == count)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 2\r\n\r\nok", b"X: y\r\n\r\nok"])
+@pytest_twisted.ensureDeferred
+async def test_an_answer_without_a_date_gets_one(made: Any, framing: bytes) -> None:
+    upstream = made.upstream(answering(b"HTTP/1.1 200 OK\r\n" + framing))
+    gateway = made.gateway(upstream)
+    gateway.gateway.time = lambda: 1_800_000_000.0
+    client = await gateway.connect()
+    client.transport.write(GET)
+    await client.until(b"ok")
+    _, fields, _ = parse(client.data)
+    assert fields[b"date"] == [b"Fri, 15 Jan 2027 08:00:00 GMT"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_old_client_without_host_is_served(made: Any) -> None:
+    upstream = made.upstream()
+    gateway = made.gateway(upstream)
+    client = await gateway.connect()
+    client.transport.write(b"GET /api HTTP/1.0\r\n\r\n")
+    await client.closed
+    assert client.data.endswith(b"Connection: close\r\n\r\nok")
+    fields = parse_fields(upstream.received.partition(b"\r\n\r\n")[0])
+    assert fields[b"via"] == [b"1.0 kong/3.9.1"]
+    assert b"x-forwarded-host" not in fields
+
+
+@pytest_twisted.ensureDeferred
+async def test_repeated_header_fields_are_still_each_requests_own(made: Any) -> None:
+    upstream = made.upstream()
+    gateway = made.gateway(upstream)
+    client = await gateway.connect()
+    lines = [
+        (b"GET /api/1?a HTTP/1.1", b"X: 1"),
+        (b"PUT /api/2 HTTP/1.1", b"X: 1"),
+        (b"GET /api/3 HTTP/1.1", b"X: 2"),
+        (b"GET http://other/api/4 HTTP/1.1", b"X: 2"),
+        (b"GET /api/5 HTTP/1.1", b"X: 2"),
+        (b"GET /none HTTP/1.1", b"X: 2"),
+        (b"GET /api/6 HTTP/1.0", b"X: 2"),
+    ]
+    for count, (line, field) in enumerate(lines, 1):
+        client.transport.write(line + b"\r\nHost: a\r\n" + field + b"\r\n\r\n")
+        await client.until(lambda data, count=count: data.count(b"HTTP/1.1 ") == count)
+    await client.closed
+    heads = [head for head in upstream.received.split(b"\r\n\r\n") if head]
+    seen = [(head.split(b" HTTP", 1)[0], parse_fields(head)) for head in heads]
+    ids = [request.request_id for request in gateway.log.requests]
+    assert [
+        (
+            line,
+            fields[b"x-forwarded-host"][0],
+            fields[b"x-forwarded-path"][0],
+            fields[b"via"][0][:3],
+            fields[b"x"][0],
+        )
+        for line, fields in seen
+    ] == [
+        (b"GET /1?a", b"a", b"/api/1", b"1.1", b"1"),
+        (b"PUT /2", b"a", b"/api/2", b"1.1", b"1"),
+        (b"GET /3", b"a", b"/api/3", b"1.1", b"2"),
+        (b"GET /4", b"other", b"/api/4", b"1.1", b"2"),
+        (b"GET /5", b"a", b"/api/5", b"1.1", b"2"),
+        (b"GET /6", b"a", b"/api/6", b"1.0", b"2"),
+    ]
+    assert [fields[b"x-kong-request-id"][0] for _, fields in seen] == ids[:5] + ids[6:]
+    assert len(set(ids)) == 7
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_unknown_method_is_refused_even_with_known_fields(made: Any) -> None:
+    upstream = made.upstream()
+    gateway = made.gateway(upstream)
+    client = await gateway.connect()
+    client.transport.write(GET)
+    await client.until(b"\r\n\r\nok")
+    client.transport.write(GET.replace(b"GET", b"GARBAGE", 1))
+    await client.until(b"HTTP/1.1 400 ")
+    assert upstream.received.count(b"HTTP/1.1\r\n") == 1

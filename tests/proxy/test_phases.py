@@ -517,5 +517,52 @@ async def test_global_handlers_see_gateway_errors_after_the_route_is_known(made:
     assert trace.events == ["a.access", "a.header_filter"]
 
 
+@pytest.mark.parametrize("remove", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_plugins_see_the_length_and_may_take_it_away(made: Any, remove: bool) -> None:
+    seen: list[Any] = []
+
+    def look(request: Any) -> None:
+        seen.append(dict(request.response_headers)[b"Content-Length"])
+        if remove:
+            request.response_headers = [
+                header for header in request.response_headers if header[0] != b"Content-Length"
+            ]
+
+    def note(request: Any) -> None:
+        seen.append(dict(request.response_headers).get(b"Content-Length"))
+
+    upstream = made.upstream(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"))
+    gateway = made.gateway(upstream, plugins=plugins(Handler("a", header_filter=look, log=note)))
+    client = await gateway.connect()
+    client.transport.write(GET)
+    await client.until(b"abc")
+    upstream.connections[0].transport.write(b"def")
+    await client.until(b"def")
+    await gateway.log.wait()
+    _, fields, _ = parse(client.data)
+    assert fields.get(b"content-length") == (None if remove else [b"6"])
+    assert fields.get(b"transfer-encoding") == ([b"chunked"] if remove else None)
+    assert seen == [b"6", None if remove else b"6"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_headers_changed_for_one_request_are_not_the_nexts(made: Any) -> None:
+    def change(request: Any) -> None:
+        if request.path.endswith(b"1"):
+            request.set_header(b"X-Secret", b"one")
+            request.clear_header(b"X-Kept")
+
+    upstream = made.upstream()
+    gateway = made.gateway(upstream, plugins=plugins(Handler("a", access=change)))
+    client = await gateway.connect()
+    for count in (0, 1, 2, 3):
+        client.transport.write(b"GET /api/%d HTTP/1.1\r\nHost: a\r\nX-Kept: 1\r\n\r\n" % count)
+        await client.until(lambda data, count=count: data.count(b"\r\n\r\nok") == count + 1)
+    heads = [parse_fields(head) for head in upstream.received.split(b"\r\n\r\n") if head]
+    assert [b"x-secret" in fields for fields in heads] == [False, True, False, False]
+    assert [b"x-kept" in fields for fields in heads] == [True, False, True, True]
+
+
 def test_a_short_circuit_is_an_error_of_kongtx() -> None:
     assert issubclass(ShortCircuit, Exception)
