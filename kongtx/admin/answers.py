@@ -10,7 +10,17 @@ import attrs
 
 from kongtx.db import errors
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+def _plain(value: object) -> object:
+    """What JSON has no word for, but means the same."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"no JSON: {value!r}")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
 

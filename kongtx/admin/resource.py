@@ -108,7 +108,7 @@ class AdminResource(Resource):
         if getattr(request, "too_large", False):
             request.setHeader("Connection", "close")
             return message(413, "Request Entity Too Large")
-        path = request.path.decode("latin-1")
+        path = request.path.decode("ascii", "surrogateescape")
         if path == "/robots.txt":
             return Answer(200, b"User-agent: *\nDisallow: /", {"Content-Type": "text/plain"})
         found = self.router.find(path)
@@ -194,7 +194,8 @@ def _call(request: Request, method: str, endpoint: Endpoint, values: list[str]) 
         body = parse_body(headers.get("content-type"), content, endpoint.yaml)
     _, _, query = request.uri.partition(b"?")
     raw = dict(zip(parameters(endpoint.path), values, strict=True))
-    return Call(method, raw, parse_query(query.decode("latin-1")), body, headers)
+    arguments = parse_query(query.decode("ascii", "surrogateescape"))
+    return Call(method, raw, arguments, body, headers)
 
 
 def _takes_gzip(header: str | None) -> bool:

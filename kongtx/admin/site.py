@@ -60,6 +60,17 @@ def make_admin_site(
     return AdminSite(AdminResource(router, settings))
 
 
+def endpoints_of(plugins: Iterable[object], kind: str, node: object) -> list[PluginEndpoints]:
+    """What plugins add.
+
+    @param plugins: the loaded ones.
+    @param kind: C{admin_endpoints} or C{status_endpoints}.
+    @param node: what plugins see of the node.
+    """
+    found = (getattr(plugin, kind, None) for plugin in plugins)
+    return [make(node) for make in found if make is not None]
+
+
 def make_admin_router(
     store: Store,
     settings: AdminSettings,

@@ -148,7 +148,7 @@ def db_export(output: Output, file: str, conf: str | None, prefix: str | None) -
             rows = [
                 (name, row)
                 for name in exported_entities(known)
-                async for row in store[name].each_row()
+                async for row in store[name].each_stored()
             ]
         # Private keys and passwords are in it.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

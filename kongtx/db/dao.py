@@ -91,15 +91,6 @@ class EntityStore:
         async for entity in self._each(None, tags):
             yield entity
 
-    async def each_stored(self) -> AsyncIterator[Entity]:
-        """All rows as they are stored, for exports: C{ttl} is the moment at which a row expires."""
-        query: Query | None = Query(MAX_PAGE_SIZE, None, None)
-        while query is not None:
-            page = await self.store.connector.page(self.table, query)
-            for row in page.rows:
-                yield row
-            query = (page.offset and Query(MAX_PAGE_SIZE, page.offset, None)) or None
-
     async def each_for(self, field: str, parent: Key) -> AsyncIterator[Entity]:
         """All entities that refer to a parent."""
         async for entity in self._each((field, self._parent(field, parent)), None):
@@ -117,8 +108,8 @@ class EntityStore:
             if offset is None:
                 return
 
-    async def each_row(self) -> AsyncIterator[Entity]:
-        """All entities as they are stored, for exports: C{ttl} is a time, not a duration."""
+    async def each_stored(self) -> AsyncIterator[Entity]:
+        """All rows as they are stored, for exports: C{ttl} is the moment at which a row expires."""
         offset: str | None = None
         while True:
             page = await self.store.connector.page(self.table, Query(MAX_PAGE_SIZE, offset))
@@ -156,7 +147,7 @@ class EntityStore:
                 return await self._replace(row, data)
             except errors.ConflictError:
                 continue
-        raise errors.DatabaseError(f"{self.schema.name}: changed by others all the time")
+        raise self._contended()
 
     async def update_by(self, field: str, value: Any, data: Mapping[str, Any]) -> Entity:
         """As L{update}, of the entity with a value in a unique field."""
@@ -174,14 +165,22 @@ class EntityStore:
 
     async def upsert_by(self, field: str, value: Any, data: Mapping[str, Any]) -> Entity:
         """As L{upsert}, of the entity with a value in a unique field; its key stays."""
-        row = await self.row_by(field, value)
         data = {**data, field: value}
         with _by(field):
-            if row is not None:
-                return await self.upsert(self.schema.primary_key_of(row), data)
-            entity = await self.prepare_upsert({}, data)
-            changes = await self.store.apply([Upsert(self.table, entity)])
-        return self.show(changes[0][0].new or entity)
+            for _ in range(_TRIES):
+                row = await self.row_by(field, value)
+                if row is not None:
+                    return await self.upsert(self.schema.primary_key_of(row), data)
+                entity = await self.prepare_upsert({}, data)
+                write = Upsert if self.store.connector.read_only else Insert
+                try:
+                    changes = await self.store.apply([write(self.table, entity)])
+                except errors.UniqueViolationError as error:
+                    if error.fields != {field: value}:
+                        raise
+                    continue  # someone else has created it meanwhile
+                return self.show(changes[0][0].new or entity)
+        raise self._contended()
 
     async def delete(self, key: Key) -> bool:
         """Remove an entity and those that cascade from it.
@@ -236,7 +235,7 @@ class EntityStore:
         return Update(self.table, self._finish(entity, expires), was=row)
 
     def restored(self, row: Mapping[str, Any]) -> Upsert:
-        """The write that puts back what L{each_row} gave, or a declarative configuration has."""
+        """The write that puts back what L{each_stored} gave, or a declarative configuration has."""
         entity = {
             name: value
             for name, value in row.items()
@@ -288,6 +287,9 @@ class EntityStore:
         changes = await self.store.apply([write])
         return self.show(changes[0][0].new or write.entity)
 
+    def _contended(self) -> errors.StoreError:
+        return errors.DatabaseError(f"{self.schema.name}: changed by others all the time")
+
     def _key(self, key: Key) -> dict[str, Any]:
         given = {self.schema.primary_key[0]: key} if isinstance(key, str) else dict(key)
         found = self.schema.validate_primary_key(given)
@@ -302,6 +304,9 @@ class EntityStore:
     def _finish(self, entity: Entity, expires: float | None) -> Entity:
         for name in self.schema.primary_key:
             entity[name] = canonical(self.schema.fields[name], entity[name])
+        for name in self.schema.foreign_fields:
+            if isinstance(entity.get(name), dict):
+                entity[name] = {key: _lower(value) for key, value in entity[name].items()}
         if self.schema.ttl:
             entity["ttl"] = expires
         return entity
@@ -341,6 +346,10 @@ def _by(field: str) -> Iterator[None]:
 def canonical(field: Field, value: Any) -> Any:
     """A key's value as it is stored: UUIDs in lower case."""
     return value.lower() if field.get("uuid") and isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def page_size(size: float | None) -> int:

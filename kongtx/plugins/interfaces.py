@@ -22,6 +22,11 @@ class IPlugin(Interface):
 
     It may also have C{init_worker(node)}, called once in each worker before it serves, and
     C{configure(configs)}, called after each change with the prepared configurations in force.
+
+    A plugin with paths of its own on the Admin API has C{admin_endpoints(node)}, and on status
+    listeners C{status_endpoints(node)}. Each returns, by path (C{"/my-plugin/{key}"}) and by HTTP
+    method, coroutines that take a L{kongtx.admin.call.Call} and return status, JSON data (or bytes)
+    and headers.
     """
 
     name: str = Attribute("``str``: as in ``/plugins``; lower case, words joined by hyphens.")

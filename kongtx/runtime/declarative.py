@@ -124,5 +124,5 @@ class DeclarativeLoader:
     def _stored(self, declared: Declared) -> dict[str, list[Entity]]:
         stored: dict[str, list[Entity]] = {}
         for name, entity in transformed(declared, self._store.registry):
-            stored.setdefault(name, []).append(entity)
+            stored.setdefault(name, []).append(self._store[name].restored(entity).entity)
         return stored

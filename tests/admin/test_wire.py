@@ -16,7 +16,9 @@ from twisted.internet.protocol import Protocol
 
 from kongtx._version import KONG_VERSION
 from kongtx.admin.settings import AdminSettings
-from tests.admin.support import Client
+from kongtx.admin.site import endpoints_of, make_admin_site
+from kongtx.db.errors import EntityNotFoundError
+from tests.admin.support import Client, FakeNode, serving
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -412,3 +414,37 @@ class TestAuth:
         reply = await client.get("/services", headers={"Authorization": case.good})
         assert reply.status == 200
         assert (await client.ask("OPTIONS", "/services")).status == 204
+
+
+@pytest_twisted.ensureDeferred
+async def test_text_beyond_ascii_has_to_be_encoded(client: Client) -> None:
+    made = await client.make("/consumers", {"username": "\u00e9", "tags": ["\u00e9"]})
+    assert (await client.get("/consumers/%C3%A9")).json == made
+    assert (await client.get("/consumers?tags=%C3%A9")).json["data"] == [made]
+    for target in ("/consumers/\u00e9", "/consumers?tags=\u00e9"):
+        sent = f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        assert (await raw_exchange(client, sent)).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest_twisted.ensureDeferred
+async def test_plugins_add_endpoints(client: Client, node: FakeNode) -> None:
+    class Adding:
+        def admin_endpoints(self, node: object) -> Any:
+            async def show(call: Any) -> Any:
+                if call.parameter("key") == "missing":
+                    raise EntityNotFoundError.by_key({"key": "missing"})
+                return 200, {"key": call.parameter("key"), "node": node}, {"X-Mine": "1"}
+
+            return {"/mine/{key}": {"GET": show}, "/services/{services}": {"POST": show}}
+
+    extra = endpoints_of([Adding(), object()], "admin_endpoints", "n")
+    site = make_admin_site(client.store, AdminSettings(), node, None, extra)
+    async with serving(site, client.store) as extended:
+        reply = await extended.get("/mine/a%2Fb")
+        assert (reply.status, reply.json) == (200, {"key": "a/b", "node": "n"})
+        assert reply.headers["x-mine"] == "1"
+        assert (await extended.get("/mine/missing")).json["code"] == 6
+        assert (await extended.post("/mine/x", {})).status == 405
+        allowed = (await extended.ask("OPTIONS", "/services/x")).headers["allow"]
+        assert allowed == "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+        assert "/mine/{key}" in (await extended.get("/endpoints")).json["data"]

@@ -219,6 +219,46 @@ async def test_an_upsert_by_name_keeps_the_id(store: Store) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_upsert_by_name_takes_nobody_elses_id(store: Store) -> None:
+    made = await store["services"].insert({"name": "s", "host": "h"})
+    with pytest.raises(errors.PrimaryKeyViolationError):
+        await store["services"].upsert_by("name", "other", {"host": "h", "id": made["id"]})
+    assert await store["services"].select(made["id"]) == made
+
+
+@pytest_twisted.ensureDeferred
+async def test_upserts_of_one_name_at_the_same_time_make_one_entity(store: Store) -> None:
+    made = await gatherResults(
+        [
+            ensureDeferred(store["services"].upsert_by("name", "s", {"host": f"h{number}"}))
+            for number in range(5)
+        ]
+    )
+    assert len({entity["id"] for entity in made}) == 1
+    assert len(await everything(store, "services")) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_restored_is_found_whatever_its_case(store: Store) -> None:
+    service = await store["services"].insert({"name": "s", "host": "h"})
+    route = await store["routes"].insert({"paths": ["/"], "service": {"id": service["id"]}})
+    rows = {
+        name: [row async for row in store[name].each_stored()] for name in ("services", "routes")
+    }
+    await store["routes"].delete(route["id"])
+    await store["services"].delete(service["id"])
+    upper = [
+        ("services", {**rows["services"][0], "id": service["id"].upper()}),
+        ("routes", {**rows["routes"][0], "service": {"id": service["id"].upper()}}),
+    ]
+    assert await store.restore(upper) == 2
+    assert await store["services"].select_by("name", "s") == service
+    assert [row["id"] async for row in store["routes"].each_for("service", service["id"])] == [
+        route["id"]
+    ]
+
+
+@pytest_twisted.ensureDeferred
 async def test_unique_values_collide_with_kongs_message(store: Store) -> None:
     await store["services"].insert({"name": "s", "host": "h"})
     with pytest.raises(errors.UniqueViolationError) as caught:
