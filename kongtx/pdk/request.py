@@ -161,7 +161,7 @@ class Request:
         """The body; at once if it is here already, else a Deferred of it.
 
         @param max_size: in bytes; a longer body is an error. 0 takes any.
-        @raise kongtx.http.errors.BodyTooLarge: (or the Deferred fails with it).
+        @raise kongtx.proxy.interfaces.BodyTooLarge: (or the Deferred fails with it).
         """
         return self._request.read_body(max_size)
 

@@ -11,8 +11,8 @@ from zope.interface import implementer
 
 from kongtx.proxy import pages
 from kongtx.proxy.bodies import BodyStore
-from kongtx.proxy.errors import BodyLost, BodyTooLarge
-from kongtx.proxy.interfaces import IRequestContext, ITry, ShortCircuit
+from kongtx.proxy.errors import BodyLost
+from kongtx.proxy.interfaces import BodyTooLarge, IRequestContext, ITry, ShortCircuit
 
 if TYPE_CHECKING:
     from kongtx.balancer.hashing import HashCookie
@@ -141,6 +141,7 @@ class RequestContext:
     total_ms = 0
     upstream_headers: Sequence[Header] = ()
     upstream_response_body: bytes | None = None
+    _body_limit = 0
     _body_waiter: Deferred[bytes] | None = None
     _failed_tries: tuple[Try, ...] = ()
     _plugin_data: dict[Any, Any] | None = None
@@ -312,25 +313,24 @@ class RequestContext:
     # -- the request's body ------------------------------------------------------------------
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:
         store = self._body
+        if limit and store is not None and store.size > limit:
+            raise BodyTooLarge(f"the body has more than {limit} bytes")
         if self.body_complete:
-            if store is None:
-                return b""
-            if limit and store.size > limit:
-                raise BodyTooLarge(f"the body has {store.size} bytes, more than {limit}")
-            return store.value()
+            return b"" if store is None else store.value()
         self.connection.send_continue()
         self.connection.resume_body()
         waiter: Deferred[bytes] = Deferred()
         self._body_waiter = waiter
+        self._body_limit = limit
+        return waiter
 
-        def check(value: bytes) -> bytes:
-            if limit and len(value) > limit:
-                raise BodyTooLarge(f"the body has {len(value)} bytes, more than {limit}")
-            return value
+    def _body_grew(self, size: int) -> None:
+        """Some more of the body is here, and somebody waits for all of it."""
+        limit = self._body_limit
+        if limit and size > limit:
+            self._body_arrived(BodyTooLarge(f"the body has more than {limit} bytes"))
 
-        return waiter.addCallback(check)
-
-    def _body_arrived(self, failure: BodyLost | None = None) -> None:
+    def _body_arrived(self, failure: BodyLost | BodyTooLarge | None = None) -> None:
         waiter = self._body_waiter
         if waiter is None:
             return

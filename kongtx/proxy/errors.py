@@ -3,10 +3,6 @@
 from kongtx.errors import KongtxError
 
 
-class BodyTooLarge(KongtxError):
-    """A request's body is longer than its reader wants."""
-
-
 class BodyLost(KongtxError):
     """A request's body will not be complete: the client went away, was too slow, or sent nonsense.
 

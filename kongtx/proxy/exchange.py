@@ -83,12 +83,12 @@ class Exchange(Forwarding):
         if store is None:
             store = self._body = BodyStore()
         store.put(data)
-        if self._upstream is not None and not self._streaming:
+        if self._body_waiter is not None:
+            self._body_grew(store.size)
+        elif self._upstream is not None and not self._streaming:
             self._stream_body()
-        elif (
-            store.size > WAITING_BYTES
-            and self._body_waiter is None
-            and not (self.match is not None and self._state.request_buffering)
+        elif store.size > WAITING_BYTES and not (
+            self.match is not None and self._state.request_buffering
         ):
             self.connection.pause_body()
 

@@ -29,6 +29,10 @@ class ShortCircuit(KongtxError):
     """
 
 
+class BodyTooLarge(KongtxError):
+    """A request's body is longer than its reader wants."""
+
+
 class IRequestContext(IRouteRequest, IBalanceRequest):
     """One request, from its header's arrival to its log line; what every phase works on.
 
@@ -144,7 +148,7 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
 
         @param limit: refuse a longer one, in bytes; 0: any size.
         @return: the body at once when it is there, else a Deferred of it.
-        @raise BodyTooLarge: (or the Deferred fails with it) when it is longer than C{limit}.
+        @raise BodyTooLarge: (or the Deferred fails with it) as soon as it is longer than C{limit}.
         """
 
     def exit(status: int, body: bytes = b"", headers: Sequence[Header] = ()) -> NoReturn:

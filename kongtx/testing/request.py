@@ -9,7 +9,12 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from kongtx.proxy.interfaces import IClientConnection, IRequestContext, ShortCircuit
+from kongtx.proxy.interfaces import (
+    BodyTooLarge,
+    IClientConnection,
+    IRequestContext,
+    ShortCircuit,
+)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -158,6 +163,8 @@ class FakeRequest:
 
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:
         """The client's body."""
+        if limit and isinstance(self.body, bytes) and len(self.body) > limit:
+            raise BodyTooLarge(f"the body has more than {limit} bytes")
         return self.body
 
     def exit(

@@ -11,8 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 
-from kongtx.proxy.errors import BodyTooLarge
-from kongtx.proxy.interfaces import ShortCircuit
+from kongtx.proxy.interfaces import BodyTooLarge, ShortCircuit
 from tests.proxy.kit import OK, ROUTE, Handler, Plugins, Step, answering, parse, parse_fields
 
 GET = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -367,7 +366,26 @@ async def test_a_body_over_a_readers_limit_is_an_error_for_the_reader(made: Any)
         await gateway.ask(b"POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
     )
     assert status == 413
-    assert json.loads(body)["message"] == "the body has 5 bytes, more than 4"
+    assert json.loads(body)["message"] == "the body has more than 4 bytes"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_body_that_grows_over_the_limit_is_not_awaited_to_its_end(made: Any) -> None:
+    async def read(request: Any) -> None:
+        try:
+            await request.read_body(4)
+        except BodyTooLarge as error:
+            request.error(413, str(error))
+
+    gateway = made.gateway(made.upstream(), plugins=plugins(Handler("a", access=read)))
+    client = await gateway.connect()
+    client.transport.write(
+        b"POST /api HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    )
+    await deferLater(reactor, 0.01)
+    client.transport.write(b"2\r\nde\r\n")
+    await client.until(b"the body has more than 4 bytes")
+    assert client.data.startswith(b"HTTP/1.1 413 ")
 
 
 @pytest_twisted.ensureDeferred

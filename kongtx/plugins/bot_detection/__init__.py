@@ -1,1 +1,5 @@
 """The bot-detection plugin."""
+
+from kongtx.plugins.bot_detection.handler import BotDetection
+
+plugin = BotDetection()

@@ -1,1 +1,5 @@
 """The cors plugin."""
+
+from kongtx.plugins.cors.handler import CORS
+
+plugin = CORS()

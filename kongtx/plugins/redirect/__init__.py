@@ -1,1 +1,5 @@
 """The redirect plugin."""
+
+from kongtx.plugins.redirect.handler import Redirect
+
+plugin = Redirect()

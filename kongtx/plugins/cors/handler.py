@@ -1,0 +1,114 @@
+"""cors: pages of other origins may call the service from a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from kongtx.pdk.kong import Kong
+from kongtx.pdk.text import header_value
+from kongtx.plugins.base import Plugin
+from kongtx.plugins.cors.origins import Origins
+from kongtx.plugins.cors.schema import subschema
+
+Header = tuple[bytes, bytes]
+
+_ORIGIN = b"Access-Control-Allow-Origin"
+_CREDENTIALS = (b"Access-Control-Allow-Credentials", b"true")
+_VARY = (b"Vary", b"Origin")
+
+
+@attrs.frozen
+class Settings:
+    """A configuration, and the headers that follow from it alone.
+
+    @ivar preflight: those of every answer to a preflight request.
+    @ivar response: those of every other response.
+    @ivar any_headers: whether a preflight is allowed whatever headers it asks for.
+    """
+
+    config: Mapping[str, Any]
+    origins: Origins
+    preflight: Sequence[Header]
+    response: Sequence[Header]
+    any_headers: bool
+
+
+class CORS(Plugin):
+    """Answers preflight requests, and tells browsers which pages may read responses."""
+
+    name = "cors"
+    priority = 2000
+    subschema = subschema()
+
+    def prepare(self, config: Mapping[str, Any]) -> Settings:
+        """See L{Settings}."""
+        preflight = []
+        if config["headers"]:
+            preflight.append((b"Access-Control-Allow-Headers", _joined(config["headers"])))
+        preflight.append((b"Access-Control-Allow-Methods", _joined(config["methods"] or ())))
+        if config["max_age"] is not None:
+            age = header_value("max_age", config["max_age"])
+            preflight.append((b"Access-Control-Max-Age", age))
+        response = []
+        if config["exposed_headers"]:
+            exposed = _joined(config["exposed_headers"])
+            response.append((b"Access-Control-Expose-Headers", exposed))
+        return Settings(
+            config, Origins(config["origins"]), preflight, response, not config["headers"]
+        )
+
+    def access(self, settings: Settings, kong: Kong) -> None:
+        """Answer a preflight request (Fetch standard, §3.2.2)."""
+        raw = kong.raw
+        if raw.raw_method != b"OPTIONS":
+            return
+        origin = raw.get_header(b"origin")
+        if origin is None or raw.get_header(b"access-control-request-method") is None:
+            return
+        kong.ctx.plugin["preflight"] = True
+        config = settings.config
+        if config["preflight_continue"]:
+            return
+        headers = [*_shared_with(settings, origin), *settings.preflight]
+        wanted = raw.get_header(b"access-control-request-headers")
+        if settings.any_headers and wanted is not None:
+            headers.append((b"Access-Control-Allow-Headers", wanted))
+        private = raw.get_header(b"access-control-request-private-network")
+        if config["private_network"] and private == b"true":
+            headers.append((b"Access-Control-Allow-Private-Network", b"true"))
+        raw.exit(200, b"", headers)
+
+    def header_filter(self, settings: Settings, kong: Kong) -> None:
+        """Say who may read the response, instead of what the upstream says of it."""
+        if kong.ctx.plugin.get("preflight"):
+            return
+        raw = kong.raw
+        headers = [*_shared_with(settings, raw.get_header(b"origin")), *settings.response]
+        replaced = {name.lower() for name, _ in headers} - {b"vary"} | {_ORIGIN.lower()}
+        raw.response_headers = [
+            header for header in raw.response_headers if header[0].lower() not in replaced
+        ] + headers
+
+
+def _shared_with(settings: Settings, origin: bytes | None) -> list[Header]:
+    """Whether a page of this origin may read the response, and of which others."""
+    allowed = settings.origins.allowed(origin)
+    headers = [_VARY] if allowed.varies else []
+    value = allowed.origin
+    if settings.config["credentials"]:
+        # Browsers do not take "*" for an answer to credentials.
+        if allowed.everyone and origin is not None:
+            value = origin
+            headers = [_VARY]
+        if not allowed.everyone or origin is not None:
+            headers.append(_CREDENTIALS)
+    if value is not None:
+        headers.append((_ORIGIN, value))
+    return headers
+
+
+def _joined(values: Sequence[str]) -> bytes:
+    return ",".join(values).encode()
