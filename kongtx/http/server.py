@@ -182,11 +182,13 @@ class ServerChannel(AnsweringChannel):
                     self._refuse(parsed, head)
                 return b""
             method, target, self._minor, headers, names, table, host, port, keep, remaining = parsed
+            # Requests with the same fields share them: whoever changes them must copy them first.
+            headers, names = tuple(headers), tuple(names)
             self.memo = None
             # Only a target in origin form leaves the host to the fields.
             self._block = block if data[len(method) + 1] == 47 else b""
             self._version = b"1" if self._minor else b"0"
-            self._parsed = parsed[3:]
+            self._parsed = headers, names, table, host, port, keep, remaining
         rest = b"" if end == len(data) else data[end:]
         minor = self._minor
         self._head_only = method == b"HEAD"

@@ -186,7 +186,8 @@ class Answering(RequestContext):
             if gateway.log_sink is not None:
                 gateway.log_sink.log(self)
         # What plugins see refers back to the request; undone, nothing waits for the collector.
-        self.pdk = None
+        if self.pdk is not None:
+            self.pdk = None
         if self._body is not None:
             self._body.close()
 

@@ -297,13 +297,14 @@ class RequestContext:
         self.headers = [self.headers[index] for index in kept]
 
     def replace_headers(self, names: Set[bytes], headers: Sequence[Header]) -> None:
+        self._own_headers()
         fields = self._fields
         if not names.isdisjoint(fields):
             for name in names:
                 fields.pop(name, None)
             kept = [index for index, header in enumerate(self.headers) if header[0] not in names]
-            self._names[:] = [self._names[index] for index in kept]
-            self.headers[:] = [self.headers[index] for index in kept]
+            self._names = [self._names[index] for index in kept]
+            self.headers = [self.headers[index] for index in kept]
         for name, value in headers:
             lower = name.lower()
             self._names.append(name)

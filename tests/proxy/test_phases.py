@@ -564,12 +564,27 @@ async def test_plugins_see_the_length_and_may_take_it_away(made: Any, remove: bo
     assert seen == [b"6", None if remove else b"6"]
 
 
+def set_and_clear(request: Any) -> None:
+    request.set_header(b"X-Secret", b"one")
+    request.clear_header(b"X-Kept")
+
+
+def clear_and_add(request: Any) -> None:
+    request.clear_header(b"X-Kept")
+    request.add_header(b"X-Secret", b"one")
+
+
+def replace(request: Any) -> None:
+    request.replace_headers({b"x-kept", b"x-other"}, [(b"X-Secret", b"one")])
+
+
+@pytest.mark.parametrize("how", [set_and_clear, clear_and_add, replace])
 @pytest_twisted.ensureDeferred
-async def test_headers_changed_for_one_request_are_not_the_nexts(made: Any) -> None:
+async def test_headers_changed_for_one_request_are_not_the_nexts(made: Any, how: Any) -> None:
     def change(request: Any) -> None:
         if request.path.endswith(b"1"):
-            request.set_header(b"X-Secret", b"one")
-            request.clear_header(b"X-Kept")
+            how(request)
+        assert (request.get_header(b"x-secret") == b"one") is request.path.endswith(b"1")
 
     upstream = made.upstream()
     gateway = made.gateway(upstream, plugins=plugins(Handler("a", access=change)))
@@ -580,6 +595,15 @@ async def test_headers_changed_for_one_request_are_not_the_nexts(made: Any) -> N
     heads = [parse_fields(head) for head in upstream.received.split(b"\r\n\r\n") if head]
     assert [b"x-secret" in fields for fields in heads] == [False, True, False, False]
     assert [b"x-kept" in fields for fields in heads] == [True, False, True, True]
+
+
+@pytest_twisted.ensureDeferred
+async def test_headers_cannot_be_changed_in_place(made: Any) -> None:
+    def change(request: Any) -> None:
+        request.headers.append((b"x-a", b"b"))
+
+    gateway = made.gateway(made.upstream(), plugins=plugins(Handler("a", access=change)))
+    assert parse(await gateway.ask(GET))[0] == 500
 
 
 def test_a_short_circuit_is_an_error_of_kongtx() -> None:
