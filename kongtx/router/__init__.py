@@ -1,5 +1,5 @@
 """Which route a request matches. Pure."""
 
-from kongtx.router.router import Router, build_router
+from kongtx.router.router import Router, build_router, validate_route
 
-__all__ = ["Router", "build_router"]
+__all__ = ["Router", "build_router", "validate_route"]

@@ -92,6 +92,20 @@ def build_router(flavor: str, routes: Iterable[Route], services: Mapping[str, Se
     return empty.updated(((route, _service_of(route, services)) for route in routes), ())
 
 
+def validate_route(flavor: str, route: Route) -> str | None:
+    """Say why a router could not take a route.
+
+    @param flavor: the C{router_flavor}.
+    @param route: the route entity; its id may still be missing.
+    @return: a message that does not name the route, or L{None}.
+    """
+    try:
+        _compile(FLAVORS[flavor], route, None)
+    except RouterError as error:
+        return str(error.__cause__ or error)
+    return None
+
+
 def _service_of(route: Route, services: Mapping[str, Service]) -> Service | None:
     reference = route.get("service")
     if not reference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from zope.interface.verify import verifyObject
 
-from kongtx.router import build_router
+from kongtx.router import build_router, validate_route
 from kongtx.router.errors import RegexError, RouterError
 from kongtx.router.interfaces import IMatch, IRouter, IRouteRequest
 from kongtx.router.router import LONGEST_KEY
@@ -224,3 +224,27 @@ def test_long_requests_are_answered_but_not_remembered(flavor):
         first, second = router.match(request), router.match(request)
         assert first.route["name"] == second.route["name"] == name
         assert first is not second
+
+
+@pytest.mark.parametrize(
+    ("flavor", "fields", "message"),
+    [
+        ("traditional", {"paths": ["/a"]}, None),
+        ("expressions", {"expression": 'http.path == "/a"'}, None),
+        (
+            "traditional_compatible",
+            {"headers": {"x": ["~*a(?=b)"]}},
+            "invalid regex: 'a(?=b)' (look-ahead is not available in a linear-time engine)",
+        ),
+        (
+            "expressions",
+            {"expression": "http.path == 1"},
+            "expected a string after 'http.path ==', but this is an integer, at line 1, column 14\n"
+            "  |\n"
+            "1 | http.path == 1\n"
+            "  |              ^",
+        ),
+    ],
+)
+def test_a_route_is_validated_alone(flavor, fields, message):
+    assert validate_route(flavor, route(**fields)) == message
