@@ -1,36 +1,77 @@
-"""Fixtures of tests that use the Admin API from other programs."""
+"""Fixtures of tests that use a gateway from other programs."""
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listened on a moment ago."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
 
 
 @pytest.fixture
 def admin_url(tmp_path: Path) -> Iterator[str]:
-    """The URL of an Admin API in a process of its own, over a new database."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.live_admin", str(tmp_path / "kongtx.db")],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
+    """The URL of the Admin API of a gateway that was started as a user starts one."""
+    admin, proxy, status = free_ports(3)
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("KONG_", "KONGTX_"))
+    }
+    settings = {
+        "KONGTX_PREFIX": str(tmp_path / "prefix"),
+        "KONGTX_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        "KONGTX_PROXY_LISTEN": f"127.0.0.1:{proxy}",
+        "KONGTX_STATUS_LISTEN": f"127.0.0.1:{status}",
+        "KONGTX_ADMIN_GUI_LISTEN": "off",
+        "KONGTX_NGINX_DAEMON": "off",
+        "KONGTX_NGINX_WORKER_PROCESSES": "2",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    log = tmp_path / "gateway.log"
+    with log.open("wb") as output:
+        gateway = subprocess.Popen(
+            [sys.executable, "-m", "kongtx.cli.main", "start"],
+            env={**clean, **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
     try:
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        wait_until_ready(f"http://127.0.0.1:{status}/status/ready", gateway, log)
+        yield f"http://127.0.0.1:{admin}"
     finally:
-        server.stdin.close()
-        server.stdout.close()
+        gateway.terminate()
         try:
-            server.wait(10)
+            gateway.wait(20)
         except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            gateway.kill()
+            gateway.wait()
+
+
+def wait_until_ready(url: str, gateway: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for a gateway to serve, for a minute at most."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        assert gateway.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"not ready: {log.read_text()}")

@@ -50,7 +50,7 @@ def test_top_level_entities(admin_url: str) -> None:
         await cycle(kong.services, service, {"port": 82})
         consumer = await kong.consumers.create(username="bob", custom_id="1")
         await cycle(kong.consumers, consumer, {"custom_id": "2"})
-        plugin = await kong.plugins.create(name="cors", config={"credentials": True})
+        plugin = await kong.plugins.create(name="key-auth", config={"hide_credentials": True})
         await cycle(kong.plugins, plugin, {"enabled": False})
         route = await kong.routes.create(paths=["/"], name="r")
         await cycle(kong.routes, route, {"paths": ["/b"]})
@@ -71,7 +71,7 @@ def test_entities_of_others(admin_url: str) -> None:
         assert route["service"] == {"id": service.id}
         assert [entity.id for entity in await service.routes.get_list()] == [route.id]
         for owner in (service, route):
-            plugin = await owner.plugins.create(name="cors")
+            plugin = await owner.plugins.create(name="acl", config={"allow": ["a"]})
             assert [entity.id for entity in await owner.plugins.get_list()] == [plugin.id]
             assert await owner.plugins.delete_all() == 1
         certificate = await kong.certificates.create(**pair())
@@ -127,7 +127,7 @@ def test_a_whole_configuration_is_applied(admin_url: str) -> None:
                 "auths": [{"type": "key-auth", "config": {"key": "k"}}],
             }
         ],
-        "plugins": [{"name": "cors"}],
+        "plugins": [{"name": "jwt"}],
     }
 
     async def work(kong: Kong) -> None:
