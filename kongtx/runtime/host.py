@@ -51,6 +51,17 @@ async def settled(result: object) -> Any:
     return result
 
 
+def change_log_level(bus: IEventBus, level: str, timeout_s: float = 0) -> Deferred[None]:
+    """Change the log level of the whole node: of its master and of every worker.
+
+    @param level: as in C{notice}.
+    @param timeout_s: seconds until the configured level comes back; 0 for never.
+    @raise ValueError: there is no such level.
+    """
+    data = {"level": parse_level(level).label, "timeout_s": timeout_s}
+    return bus.publish(RUNTIME_CHANNEL, "log_level", data)
+
+
 def set_level(logs: Logs, data: Any) -> None:
     """Change the log level as an event on L{RUNTIME_CHANNEL} says."""
     logs.control.set(parse_level(data["level"]), data.get("timeout_s", 0))

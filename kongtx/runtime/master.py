@@ -162,7 +162,10 @@ class MainService(Service):
 
     def _cannot_start(self, failure: Failure) -> Deferred[None]:
         self.failure = failure
-        log.critical("kongtx cannot start: {reason}", reason=failure.getErrorMessage())
+        if failure.check(KongtxError):
+            log.critical("kongtx cannot start: {reason}", reason=failure.getErrorMessage())
+        else:
+            log.failure("kongtx cannot start", failure=failure)
         return self.stopService().addCallback(lambda _: failure)
 
     def stopService(self) -> Deferred[None]:

@@ -9,6 +9,7 @@ from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
 from kongtx.runtime.errors import WorkerError
+from kongtx.runtime.host import change_log_level
 from kongtx.runtime.interfaces import INode
 
 
@@ -82,7 +83,7 @@ class EchoNode(Service):
         if path == "/level":
             return self.context.logs.control.level.label
         if path == "/debug":
-            self.context.bus.publish("runtime", "log_level", {"level": "debug", "timeout_s": 60})
+            change_log_level(self.context.bus, "debug", 60)
         if path == "/pids":
             self.context.bus.call("runtime.pids").addCallback(self.remembered.append)
         if path == "/remember":
