@@ -103,7 +103,7 @@ def read(
     path = os.path.join(prefix, NAME)
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            entries, problems = file.parse(stream.read(), path)
+            entries, problems = file.parse(stream.read(), path, has_pem=False)
     except (FileNotFoundError, NotADirectoryError):
         raise NoFileError(path) from None
     except OSError as error:

@@ -272,12 +272,7 @@ def _apply_aliases(draft: Draft) -> None:
 
 def _texts(draft: Draft, environment: Mapping[str, str]) -> dict[str, Any]:
     """What each property is set to, defaults included; absent where there is nothing."""
-    texts: dict[str, Any] = {
-        name: property_.default
-        for name, property_ in PROPERTIES.items()
-        if property_.default is not None
-    }
-    texts["prefix"] = default_prefix(environment, os.geteuid() == 0)
+    texts: dict[str, Any] = _defaults(environment)
     for name, setting in draft.settings.items():
         # In Kong this leaves a directive out of nginx's configuration: nginx's default holds.
         is_left_out = setting.value == "NONE" and name.startswith("nginx_") and name in PROPERTIES
@@ -288,6 +283,16 @@ def _texts(draft: Draft, environment: Mapping[str, str]) -> dict[str, Any]:
             if copy not in draft.settings and name in texts:
                 texts[copy] = texts[name]
     return texts
+
+
+def _defaults(environment: Mapping[str, str]) -> dict[str, str]:
+    """The defaults of the properties that have one."""
+    defaults = {
+        name: property_.default
+        for name, property_ in PROPERTIES.items()
+        if property_.default is not None
+    }
+    return {**defaults, "prefix": default_prefix(environment, os.geteuid() == 0)}
 
 
 def _resolve_references(
@@ -328,7 +333,7 @@ def _resolve_references(
             draft.references[name] = text
             texts[name] = draft.resolved[name] = dereference(name, name, text)
             if name in draft.unresolved and property_ is not None and property_.required:
-                texts[name] = property_.default
+                texts[name] = _defaults(environment)[name]
 
 
 def _is_told(draft: Draft, name: str) -> bool:

@@ -44,7 +44,7 @@ def read_value(property_: Property, value: object) -> Any:
         items = list_items(value)
         if items is None:
             raise BadValueError(f" is not an array: '{value}'")
-        return items
+        return tuple(_string(property_, item) for item in items)
     if value is None or value == "":
         if not property_.required:
             return None
@@ -63,6 +63,8 @@ def _refuse_empty(property_: Property) -> None:
 def _string(property_: Property, value: object) -> str:
     if not isinstance(value, str):
         raise BadValueError(f" is not a string: '{value}'")
+    if "\0" in value:
+        raise BadValueError(" has a NUL character")
     return value
 
 

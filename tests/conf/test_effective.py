@@ -177,7 +177,9 @@ def test_any_value_survives_the_file(value: str, end: str) -> None:
 def samples(name: str) -> st.SearchStrategy[str]:
     """Texts that a property may be set to; not all of them are right."""
     switches = st.sampled_from(["on", "off", "true", "false"])
-    texts = st.text("abc #\\\\n,=;'{}é", max_size=8)
+    texts = st.text("abc #\\\\n,=;'{}é", max_size=8) | st.sampled_from(
+        ["-----BEGIN X-----", "-----BEGIN X-----\n#\n-----END X-----"]
+    )
     property_ = PROPERTIES[name]
     return {
         Kind.STRING: texts,

@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kongtx.conf.file import Entry, escape, parse
@@ -61,6 +61,29 @@ def test_a_line_that_sets_nothing_is_a_problem_with_its_place(line: str) -> None
     ]
 
 
+PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQ#A\nBw==\n-----END PRIVATE KEY-----"
+
+
+def test_pem_text_may_stand_over_several_lines() -> None:
+    parsed, problems = parse(f"a = 1\nkey = {PEM}\nb = 2", "f")
+    assert parsed == (Entry("a", "1", 1), Entry("key", PEM, 2), Entry("b", "2", 6))
+    assert problems == ()
+
+
+def test_pem_text_without_end_is_a_problem_and_not_told() -> None:
+    parsed, problems = parse(f"a = 1\nkey = {PEM[:40]}\nb = 2", "f")
+    assert [entry.name for entry in parsed] == ["a"]
+    assert [str(problem) for problem in problems] == ["the PEM text of key has no end [f:2]"]
+
+
+def test_pem_text_of_no_property_is_a_problem_and_not_told() -> None:
+    parsed, problems = parse(f"{PEM}\nb = 2", "f")
+    assert [entry.name for entry in parsed] == ["b"]
+    assert [str(problem) for problem in problems] == [
+        "not a `name = value` line: PEM text that belongs to no property [f:1]"
+    ]
+
+
 def test_a_nul_character_is_a_problem() -> None:
     assert [str(problem) for problem in parse("prefix = /a\0b", "f")[1]] == [
         "the value of prefix has a NUL character [f:1]"
@@ -83,5 +106,6 @@ def test_what_is_written_reads_the_same(pairs: list[tuple[str, str]]) -> None:
 @given(st.text())
 def test_any_text_is_read_or_complained_of(text: str) -> None:
     parsed, problems = parse(text, "f")
+    assume("-----BEGIN " not in text)
     lines = [line.strip() for line in text.removeprefix("\ufeff").split("\n")]
     assert len(parsed) + len(problems) == sum(1 for line in lines if line and line[0] not in "#;")

@@ -287,6 +287,12 @@ def test_programs_get_type_errors(name: str, value: Any, message: str) -> None:
     assert problems(lambda: from_values({name: value})) == [f"{message} [option {name}]"]
 
 
+@pytest.mark.parametrize("name", ["pg_host", "lua_ssl_trusted_certificate"])
+def test_a_nul_character_is_refused(name: str) -> None:
+    (problem,) = problems(lambda: from_values({name: "a\0b"}))
+    assert problem.startswith(f"{name} has a NUL character")
+
+
 def test_programs_may_give_typed_values() -> None:
     configuration = from_values(pg_port=1, pg_ssl=True, plugins=["a"], mem_cache_size=65536)
     assert (configuration.pg_port, configuration.pg_ssl) == (1, True)
@@ -571,6 +577,8 @@ def test_a_reference_without_a_value_counts_as_empty_when_stopping(load_text: Lo
         "proxy_listen = {vault://env/x}",
         "role = control_plane\ncluster_cert = {vault://env/x}\ncluster_cert_key = {vault://env/x}",
         "admin_auth = token\nadmin_auth_token = {vault://env/x}",
+        "prefix = {vault://env/x}",
+        "prefix = {vault://}",
         "node_id = {vault://env/x}\nlog_level = {vault://env/x}\npg_ssl = {vault://env/x}",
     ],
 )
