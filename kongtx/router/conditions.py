@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import attrs
 
 from kongtx.router.errors import RouterError
-from kongtx.router.facts import Address, Facts, parse_address
+from kongtx.router.facts import Address, Facts, lower_text, parse_address
 from kongtx.router.regexes import Found, Regex, literal_prefix
 
 
@@ -280,7 +280,7 @@ class HeaderCondition:
     def holds(self, facts: Facts) -> bool:
         """See L{Condition}."""
         for value in facts.header(self.name, self.dashed):
-            if value.lower() in self.values:
+            if lower_text(value) in self.values:
                 return True
             for regex in self.regexes:
                 if regex.test(value):

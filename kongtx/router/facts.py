@@ -35,6 +35,16 @@ def parse_address(text: str) -> Address | None:
     return 6, number
 
 
+def lower_text(value: bytes) -> bytes:
+    """Put text in lower case: all of it where it is UTF-8, else what is ASCII."""
+    if value.isascii():
+        return value.lower()
+    try:
+        return value.decode().lower().encode()
+    except UnicodeDecodeError:
+        return value.lower()
+
+
 class Facts:
     """A view of a request; lives for one decision.
 

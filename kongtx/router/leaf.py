@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from typing import TypeAlias
 
 from kongtx.router.conditions import Keys
-from kongtx.router.facts import Facts
+from kongtx.router.facts import Facts, lower_text
 from kongtx.router.model import Entry
 from kongtx.router.sieve import FEW, Sieve
 
@@ -208,7 +208,7 @@ class Leaf:
         for name, value in facts.request.headers:
             dashed = name.replace(b"_", b"-")
             if dashed in self._names:
-                leaf = table.get((dashed, value.lower()))
+                leaf = table.get((dashed, lower_text(value)))
                 if leaf is not None:
                     leaves.append(leaf)
         return leaves

@@ -193,6 +193,13 @@ OTHERS = [
         1,
         headers={"x_v": "oNE"},
     ),
+    Case(
+        "value case beyond ASCII does not matter",
+        [{"headers": {"x-v": ["Été"]}}],
+        "/",
+        1,
+        headers={"x_v": "éTÉ"},
+    ),
     Case("values are whole", [{"headers": {"x-v": ["1"]}}], "/", 0, headers={"x_v": "1,2"}),
     Case(
         "every named header is needed",

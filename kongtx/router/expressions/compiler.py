@@ -21,7 +21,7 @@ from kongtx.router.expressions.tree import (
     Predicate,
 )
 from kongtx.router.expressions.types import SEGMENTS
-from kongtx.router.facts import Facts
+from kongtx.router.facts import Facts, lower_text
 from kongtx.router.regexes import Found, Regex, literal_prefix
 
 Test: TypeAlias = Callable[[Facts], bool]
@@ -183,16 +183,7 @@ def _compile_operator(predicate: Predicate, trace: Trace | None) -> Callable[[An
         fits = _tracing(fits, cast(bytes, predicate.value.data), trace)
     if not predicate.field.lower:
         return fits
-    return lambda value: fits(_lower(value))
-
-
-def _lower(value: bytes) -> bytes:
-    if value.isascii():
-        return value.lower()
-    try:
-        return value.decode().lower().encode()
-    except UnicodeDecodeError:
-        return value.lower()
+    return lambda value: fits(lower_text(value))
 
 
 def _tracing(fits: Callable[[Any], bool], text: bytes, trace: Trace) -> Callable[[Any], bool]:
@@ -300,7 +291,7 @@ def _known_by_predicate(predicate: Predicate) -> Known:
         return {}
     if name.startswith(_HEADERS):
         dashed = name.replace("_", "-").lower()
-        return {dashed: frozenset({cast(bytes, data).lower()})}
+        return {dashed: frozenset({lower_text(cast(bytes, data))})}
     if name in {"http.method", "tls.sni", "net.dst.port"} and not predicate.field.lower:
         return {name: frozenset({data})}
     if name == "net.src.ip":
