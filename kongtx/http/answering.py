@@ -107,6 +107,7 @@ class AnsweringChannel:
         "_expects",
         "_framing",
         "_head_only",
+        "_judged",
         "_left_out",
         "_looping",
         "_minor",
@@ -147,6 +148,8 @@ class AnsweringChannel:
     def __init__(self, settings: ChannelSettings) -> None:
         self._settings = settings
         self._buffer = b""
+        #: How much of a head's beginning has been found to be possible.
+        self._judged = 0
         self._chunked: ChunkedBody | None = None
         #: Bytes of the request's body still to come; -1: chunked.
         self._remaining = 0

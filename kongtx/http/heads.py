@@ -165,12 +165,13 @@ def _body_length(table: dict[bytes, bytes], minor: int, limits: Limits) -> tuple
     return length, 0
 
 
-def judge_partial(data: bytes, limits: Limits) -> int:
+def judge_partial(data: bytes, limits: Limits, start: int = 0) -> int:
     """Whether the beginning of a head can still become one.
 
+    @param start: where what has not been judged before begins.
     @return: 0, or the status that refuses it.
     """
-    if _BROKEN.search(data):
+    if _BROKEN.search(data, start):
         return 400
     size = len(data)
     if size > limits.request_line and b"\r\n" not in data[: limits.request_line + 2]:

@@ -65,6 +65,8 @@ class ServerChannel(AnsweringChannel):
                 self._receive_body(data)
             else:
                 if self._buffer:
+                    # The last octet may have been half of a line's end.
+                    self._judged = len(self._buffer) - 1
                     data = self._buffer + data
                     self._buffer = b""
                 self._take(data)
@@ -155,6 +157,7 @@ class ServerChannel(AnsweringChannel):
             if end == 3:
                 self._keep_partial(data)
                 return b""
+        self._judged = 0
         settings = self._settings
         cut = data.find(b"\r\n") + 2
         # Clients repeat themselves: mostly only the request line differs from the last head.
@@ -237,7 +240,8 @@ class ServerChannel(AnsweringChannel):
 
     def _keep_partial(self, data: bytes) -> None:
         """Keep the beginning of a head until more comes, unless it can never be right."""
-        status = judge_partial(data, self._settings.limits)
+        status = judge_partial(data, self._settings.limits, self._judged)
+        self._judged = 0
         if status:
             self._refuse(status, data)
             return

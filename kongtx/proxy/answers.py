@@ -54,7 +54,7 @@ class Answering(RequestContext):
         headers: list[Header] = [(b"Date", self.gateway.date())]
         headers += [header for header in early if header[0].lower() not in names]
         headers += answer.headers
-        self.response_headers = headers
+        self.response_headers = sendable(headers)
         self._send_whole(None, answer.body)
 
     def answer_error(
@@ -85,14 +85,14 @@ class Answering(RequestContext):
         self.answer = None
         run_filters(self, "header_filter", handlers)
         answer: Answer | None = self.answer
-        self.response_headers = _sendable(self.response_headers)
+        self.response_headers = sendable(self.response_headers)
         if answer is None:
             return None
         self.answer = None
         self.status = answer.status
         self.response_source = answer.source
         names = {name.lower() for name, _ in answer.headers}
-        self.response_headers = _sendable(
+        self.response_headers = sendable(
             [
                 *without(self.response_headers, b"content-length", *names),
                 *answer.headers,
@@ -192,7 +192,7 @@ class Answering(RequestContext):
             self._body.close()
 
 
-def _sendable(headers: list[Header]) -> list[Header]:
+def sendable(headers: list[Header]) -> list[Header]:
     """Headers that plugins have touched, without those that would break the message."""
     return [
         (name, value)

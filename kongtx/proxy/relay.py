@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.errors import KongtxError
 from kongtx.http.client import ClientChannel
-from kongtx.proxy.answers import Answering, milliseconds, without
+from kongtx.proxy.answers import Answering, milliseconds, sendable, without
 from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.phases import as_deferred, report
 from kongtx.proxy.routes import RouteState
@@ -94,7 +94,7 @@ class Relaying(Answering):
                 headers.append((b"Content-Length", b"%d" % length))
             self.upstream_headers = tuple(headers)
             if early:
-                headers = headers + early
+                headers = headers + sendable(early)
         self.response_headers = headers
         if gateway.sends_upstream_status:
             headers.append((b"X-Kong-Upstream-Status", b"%d" % status))
@@ -128,11 +128,22 @@ class Relaying(Answering):
                 channel.discard()
         connection = self.connection
         headers = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
+        early = self.response_headers
+        if early or self.hash_cookie is not None:
+            headers = self._early_lines(early) + headers
         if not channel.dated:
             headers = b"Date: %b\r\n%b" % (gateway.date(), headers)
         connection.respond_raw(head, headers, body, length, complete)
         if not complete and connection.write_paused:
             self.client_paused()
+
+    def _early_lines(self, early: list[Header]) -> bytes:
+        """The headers that were set before the response came, as lines."""
+        if self.hash_cookie is not None:
+            early.append((b"Set-Cookie", self.hash_cookie.header))
+        return b"".join(
+            [b"%b: %b\r\n" % header for header in without(sendable(early), b"content-length")]
+        )
 
     def _relay(self, channel: ClientChannel, length: int, body: bytes, complete: bool) -> None:
         """Send the response's header on, through the filters, with the first of its body."""

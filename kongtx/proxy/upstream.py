@@ -199,13 +199,7 @@ class Forwarding(Relaying):
         chain = self._chain
         raw = (
             chain is EMPTY or not (chain.header_filter or chain.body_filter or chain.log)
-        ) and not (
-            self.buffered
-            or self._upgrade
-            or self.response_headers
-            or gateway.sends_upstream_status
-            or self.hash_cookie is not None
-        )
+        ) and not (self.buffered or self._upgrade or gateway.sends_upstream_status)
         channel.send(
             self,
             head + body if body else head,

@@ -424,6 +424,41 @@ async def test_headers_set_in_access_join_the_upstreams(made: Any) -> None:
     assert parse(await gateway.ask(GET))[1][b"x-l"] == [b"9"]
 
 
+@pytest.mark.parametrize("logs", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_headers_set_in_access_cannot_break_the_response(made: Any, logs: bool) -> None:
+    def spoil(request: Any) -> None:
+        request.response_headers += [
+            (b"X-Good", b"1"),
+            (b"X-Bad", b"a\r\nX-Injected: b"),
+            (b"Content-Length", b"100"),
+            (b"Transfer-Encoding", b"chunked"),
+        ]
+
+    handlers = [Handler("a", access=spoil)]
+    if logs:
+        handlers.append(Handler("b", log=lambda request: None))
+    gateway = made.gateway(made.upstream(), plugins=plugins(*handlers))
+    status, fields, body = parse(await gateway.ask(GET))
+    assert (status, body) == (200, b"ok")
+    assert fields[b"x-good"] == [b"1"]
+    assert fields[b"content-length"] == [b"2"]
+    for name in (b"x-bad", b"x-injected", b"transfer-encoding"):
+        assert name not in fields
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answers_headers_cannot_break_it(made: Any) -> None:
+    def answer(request: Any) -> None:
+        request.exit(200, b"mine", [(b"X-Bad", b"a\r\nX-Injected: b"), (b"X-Good", b"1")])
+
+    gateway = made.gateway(made.upstream(), plugins=plugins(Handler("a", access=answer)))
+    status, fields, body = parse(await gateway.ask(GET))
+    assert (status, body, fields[b"x-good"]) == (200, b"mine", [b"1"])
+    assert b"x-bad" not in fields
+    assert b"x-injected" not in fields
+
+
 @pytest_twisted.ensureDeferred
 async def test_an_exit_in_header_filter_replaces_the_response(made: Any) -> None:
     trace = Trace()
