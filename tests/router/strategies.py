@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tests.router.support import RouteRequest, route
 
-_NAMES = ["a.test", "b.test", "x.a.test", "y.x.a.test", "a.org"]
-_HOSTS = [*_NAMES, "*.a.test", "*.test", "a.*", "x.*", "a.test:80", "*.a.test:8443", "a.*:80"]
-_PATHS = ["/", "/a", "/ab", "/a/", "/a/b", "/a/bc", "/b", "/a/b/c"]
-_REGEXES = [
+NAMES = ["a.test", "b.test", "x.a.test", "y.x.a.test", "a.org"]
+HOSTS = [*NAMES, "*.a.test", "*.test", "a.*", "x.*", "a.test:80", "*.a.test:8443", "a.*:80"]
+PATHS = ["/", "/a", "/ab", "/a/", "/a/b", "/a/bc", "/b", "/a/b/c"]
+REGEXES = [
     "~/a",
     "~/a/\\w+$",
     "~/(?P<first>\\w)/(?P<rest>.*)",
@@ -22,11 +22,11 @@ _REGEXES = [
     "~/[ab]/b",
     "~/a/b\\b",
 ]
-_METHODS = ["GET", "POST", "PUT"]
-_VALUES = ["One", "two", "three", "~*t.o", "~*^ONE$", "~*e"]
-_SNIS = ["a.test", "b.test", "x.a.test."]
+METHODS = ["GET", "POST", "PUT"]
+VALUES = ["One", "two", "three", "~*t.o", "~*^ONE$", "~*e"]
+SNIS = ["a.test", "b.test", "x.a.test."]
 _WILD_SNIS = ["*.a.test", "a.*"]
-_PEERS = [
+PEERS = [
     {"ip": ip, "port": port}
     for ip in (None, "10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8", "10.0.1.77/24")
     for port in (None, 1000, 2000)
@@ -46,19 +46,19 @@ def http_routes(draw: Any, flavor: str) -> list[dict[str, Any]]:
     routes = []
     for number, key in enumerate(draw(_KEYS), 1):
         fields = {
-            "hosts": draw(some(_HOSTS)),
-            "paths": draw(some(_PATHS + _REGEXES)),
-            "methods": draw(some(_METHODS)),
+            "hosts": draw(some(HOSTS)),
+            "paths": draw(some(PATHS + REGEXES)),
+            "methods": draw(some(METHODS)),
             "headers": draw(
                 st.none()
                 | st.dictionaries(
                     st.sampled_from(["X-One", "x_two", "Version"]),
-                    st.lists(st.sampled_from(_VALUES), min_size=1, max_size=2, unique=True),
+                    st.lists(st.sampled_from(VALUES), min_size=1, max_size=2, unique=True),
                     min_size=1,
                     max_size=2,
                 )
             ),
-            "snis": draw(some(_SNIS if flavor == "traditional" else _SNIS + _WILD_SNIS)),
+            "snis": draw(some(SNIS if flavor == "traditional" else SNIS + _WILD_SNIS)),
         }
         if not any(fields.values()):
             fields["paths"] = ["/"]
@@ -80,12 +80,12 @@ def stream_routes(draw: Any, flavor: str) -> list[dict[str, Any]]:
     routes = []
     for number, key in enumerate(draw(_KEYS), 1):
         fields = {
-            "sources": draw(some(_PEERS)),
-            "destinations": draw(some(_PEERS)),
-            "snis": draw(some(_SNIS if flavor == "traditional" else _SNIS + _WILD_SNIS)),
+            "sources": draw(some(PEERS)),
+            "destinations": draw(some(PEERS)),
+            "snis": draw(some(SNIS if flavor == "traditional" else SNIS + _WILD_SNIS)),
         }
         if not any(fields.values()):
-            fields["sources"] = [_PEERS[0]]
+            fields["sources"] = [PEERS[0]]
         routes.append(
             route(
                 number,
@@ -106,7 +106,7 @@ def http_requests() -> st.SearchStrategy[RouteRequest]:
     return st.builds(
         RouteRequest,
         method=st.sampled_from([b"GET", b"POST", b"HEAD"]),
-        host=st.sampled_from([b"", b"z.test", *[name.encode() for name in _NAMES]]),
+        host=st.sampled_from([b"", b"z.test", *[name.encode() for name in NAMES]]),
         host_port=st.sampled_from([80, 8443, 9000]),
         path=st.sampled_from([b"/", b"/a", b"/abc", b"/a/b", b"/a/b/c", b"/a/bcd", b"/b", b"/c"]),
         headers=st.lists(

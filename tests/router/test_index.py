@@ -64,17 +64,17 @@ def _check_edits(flavor, data):
 
 
 class TestAgainstTheOracle:
-    @settings(max_examples=150, suppress_health_check=_SLOW_DATA)
+    @settings(max_examples=40, suppress_health_check=_SLOW_DATA)
     @given(flavor=_FLAVOR, data=st.data())
     def test_http_routes(self, flavor, data):
         _check_http(flavor, data)
 
-    @settings(max_examples=150, suppress_health_check=_SLOW_DATA)
+    @settings(max_examples=40, suppress_health_check=_SLOW_DATA)
     @given(flavor=_FLAVOR, data=st.data())
     def test_stream_routes(self, flavor, data):
         _check_stream(flavor, data)
 
-    @settings(max_examples=80, suppress_health_check=_SLOW_DATA)
+    @settings(max_examples=15, suppress_health_check=_SLOW_DATA)
     @given(flavor=_FLAVOR, data=st.data())
     def test_edited_routes(self, flavor, data):
         _check_edits(flavor, data)

@@ -283,7 +283,7 @@ def _check_honesty(data):
             assert all(decide(flavor, routes, request) != mine for request in requests)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_no_finding_is_wrong(data):
     _check_honesty(data)

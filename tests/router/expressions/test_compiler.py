@@ -337,13 +337,13 @@ def _check_routes(chosen, request):
 _PRIORITIZED = st.lists(st.tuples(expressions, st.integers(0, 3)), min_size=1, max_size=20)
 
 
-@settings(max_examples=300, suppress_health_check=_SLOW_DATA)
+@settings(max_examples=200, suppress_health_check=_SLOW_DATA)
 @given(expressions, _requests())
 def test_any_expression_means_what_the_rules_say(expression, request):
     _check_meaning(expression, request)
 
 
-@settings(max_examples=150, suppress_health_check=_SLOW_DATA)
+@settings(max_examples=50, suppress_health_check=_SLOW_DATA)
 @given(_PRIORITIZED, _requests())
 def test_the_index_finds_what_trying_all_finds(chosen, request):
     _check_routes(chosen, request)
@@ -357,13 +357,13 @@ def test_any_expression_means_what_the_rules_say_at_length(expression, request):
 
 
 @pytest.mark.long
-@settings(max_examples=1500, suppress_health_check=_SLOW_DATA)
+@settings(max_examples=500, suppress_health_check=_SLOW_DATA)
 @given(_PRIORITIZED, _requests())
 def test_the_index_finds_what_trying_all_finds_at_length(chosen, request):
     _check_routes(chosen, request)
 
 
-@settings(max_examples=150, suppress_health_check=_SLOW_DATA)
+@settings(max_examples=50, suppress_health_check=_SLOW_DATA)
 @given(st.data())
 def test_a_route_and_its_expression_take_the_same_requests(data):
     flavor = "traditional_compatible"
