@@ -91,29 +91,43 @@ def _requests(hints: Hints, stream: bool) -> Iterator[RouteRequest]:
         hints.choices("sni", b""),
         hints.choices("src", ("127.0.0.1", 1024)),
         hints.choices("dst", ("127.0.0.1", _STREAM_PORT)),
-        *(hints.choices(name) for name in headers),
-        *(hints.choices(name) for name in queries),
+        *(_value_lists(hints.choices(name)) for name in (*headers, *queries)),
     ]
     for scheme, host, path, method, sni, source, destination, *rest in product(*dimensions):
         port = hints.choices("port", 443 if scheme == b"https" else 80)
         secure = scheme in {b"https", b"tls"}
-        sent = zip(headers, rest[: len(headers)], strict=True)
-        asked = zip(queries, rest[len(headers) :], strict=True)
+        sent = list(_pairs(headers, rest[: len(headers)]))
+        asked = list(_pairs(queries, rest[len(headers) :]))
         for each in port:
             yield RouteRequest(
                 method=method,
                 host=host,
                 host_port=each,
                 path=path,
-                query=b"&".join(
-                    _argument(name, value) for name, value in asked if value is not None
-                ),
-                headers=[(_header(name), value) for name, value in sent if value is not None],
+                query=b"&".join(_argument(name, value) for name, value in asked),
+                headers=[(_header(name), value) for name, value in sent],
                 scheme=scheme,
                 sni=(sni or host) if secure else b"",
                 source=source,
                 destination=destination if stream else (destination[0], each),
             )
+
+
+def _value_lists(values: Sequence[bytes | None]) -> list[tuple[bytes, ...]]:
+    """Choose for a header or argument: none or one value; or two or all of them, which can
+    meet conditions that want different ones.
+    """
+    lists = [() if value is None else (value,) for value in values]
+    present = tuple(value for value in values if value is not None)
+    return lists + [present[:count] for count in {2, len(present)} if 1 < count <= len(present)]
+
+
+def _pairs(
+    names: Iterable[str], choices: Iterable[tuple[bytes, ...]]
+) -> Iterator[tuple[str, bytes]]:
+    for name, values in zip(names, choices, strict=True):
+        for value in values:
+            yield name, value
 
 
 def _header(part: str) -> bytes:

@@ -149,6 +149,8 @@ def test_a_part_that_another_route_shadows(flavor):
             {"paths": ["/a"], "methods": ["PUT", "POST"]},
         ),
         ({"headers": {"x": ["1"]}}, {"headers": {"y": ["1"]}}),
+        ({"headers": {"x": ["1"]}}, {"headers": {"x": ["2"]}}),
+        ({"headers": {"x": ["1", "2"]}}, {"headers": {"x": ["~*3"]}}),
         ({"paths": [r"~/u/\d+"]}, {"paths": [r"~/u/[0-9a-f]+"]}),
     ],
 )
