@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProtocol, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.http.interfaces import IReply
-from kongtx.http.plain import SPECIAL, read_plain_head
+from kongtx.http.plain import read_plain_head
+from kongtx.http.replies import ReplyParser
 from kongtx.http.timers import NEVER, LazyTimer
 
 Header = tuple[bytes, bytes]
@@ -36,26 +37,17 @@ _DIRECT: Final = 16 * 1024
 
 
 @implementer(IProtocol, IPushProducer)
-class ClientChannel:
+class ClientChannel(ReplyParser):
     """One connection to a peer."""
 
     __slots__ = (
         "__weakref__",
-        "_bad_coding",
-        "_chunked",
-        "_complete",
         "_direct",
-        "_done_head",
         "_early",
-        "_excess",
-        "_head_bytes",
         "_head_only",
-        "_interim",
         "_last_head",
         "_last_read",
         "_minor",
-        "_parser",
-        "_parts",
         "_raw",
         "_read_timeout",
         "_reply",
@@ -69,25 +61,17 @@ class ClientChannel:
         "connected",
         "dated",
         "factory",
-        "headers",
         "key",
-        "length",
         "lost",
-        "reason",
         "received",
         "request_sent",
         "requests",
-        "special",
-        "status",
-        "trailers",
         "transport",
         "write_paused",
     )
 
     transport: Any
     factory: Any
-    headers: list[Header]
-    trailers: list[Header]
 
     def __init__(self, clock: IReactorTime, key: Any, lost: Callable[[ClientChannel], None]):
         """A channel that is not connected yet.
@@ -106,8 +90,8 @@ class ClientChannel:
         self.requests = 0
         self.closed = False
         self.write_paused = False
-        self._parser: HttpResponseParser | None = None
-        self._parts: list[bytes] = []
+        self._parser = None
+        self._parts = []
         # The last plain head, as received and as read: upstreams repeat themselves.
         self._last_head = b""
         self._last_read = (b"", 0, 0, False, False)
@@ -194,16 +178,10 @@ class ClientChannel:
         self._write_timeout = write_timeout
         self.request_sent = complete
         self.requests += 1
-        self.received = self._started = self._done_head = self._complete = self._told = False
-        self._interim = self._excess = self._chunked = self._bad_coding = False
-        self._direct = self._head_bytes = 0
+        self.received = self._started = self._told = False
+        self._direct = 0
         self._early = b""
-        self.length = -1
-        self.reason = b""
-        self.headers = self.trailers = []
-        self.special: dict[bytes, bytes] | None = None
-        if self._parser is None:
-            self._parser = HttpResponseParser(self)
+        self._start_parsing()
         if complete:
             self._timer.set(self._seconds() + read_timeout)
         else:
@@ -278,52 +256,6 @@ class ClientChannel:
     def touch(self) -> None:
         """Something has passed through the tunnel: it is not idle."""
         self._timer.set(self._seconds() + self._read_timeout)
-
-    # -- llhttp's callbacks -----------------------------------------------------------------------
-    def on_status(self, reason: bytes) -> None:
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        lower = name.lower()
-        if lower not in SPECIAL:
-            self.trailers.append((name, value))
-        elif lower == b"content-length":
-            self.length = int(value)
-        elif lower == b"transfer-encoding":
-            self._chunked = True
-            if value.strip().lower() != b"chunked":
-                self._bad_coding = True
-        elif self.special is None:
-            self.special = {lower: value}
-        else:
-            known = self.special.get(lower)
-            self.special[lower] = value if known is None else known + b", " + value
-
-    def on_headers_complete(self) -> None:
-        if self._complete:
-            self._excess = True
-            return
-        assert self._parser is not None
-        status = self._parser.get_status_code()
-        if status < 200 and status != 101:
-            self._interim = True
-            self.trailers = []
-            self.special = None
-            self.reason = b""
-            self._head_bytes = 0
-            return
-        self.status = status
-        self.headers, self.trailers = self.trailers, []
-        self._done_head = True
-
-    def on_body(self, data: bytes) -> None:
-        self._parts.append(data)
-
-    def on_message_complete(self) -> None:
-        if self._interim:
-            self._interim = False
-        elif not self._complete:
-            self._complete = True
 
     # -- responses ---------------------------------------------------------------------------
     def dataReceived(self, data: bytes) -> None:
