@@ -54,7 +54,8 @@ class Driven:
         if not self.waiting:
             return
         try:
-            future = self._future = self._coroutine.send(None)
+            future: Any = self._coroutine.send(None)
+            self._future = future
         except StopIteration as stop:
             self._end()
             self._succeeded(stop.value)
@@ -62,6 +63,7 @@ class Driven:
             self._end()
             self._failed(exc)
         else:
+            future._asyncio_future_blocking = False  # as a task tells that it has seen it
             future.add_done_callback(self._step)
 
     def _end(self) -> None:
