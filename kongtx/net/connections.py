@@ -36,7 +36,7 @@ class ServerConnection(StreamConnection):
             self.server.sessionno += 1
         try:
             peer = self.getPeer()
-        except (OSError, TypeError):
+        except OSError:
             return None  # it was closed between the kernel's accept and ours
         return factory.buildProtocol(peer)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from typing import Any
 
@@ -17,12 +19,17 @@ def stream_address(name: Any) -> Any:
 
     @param name: a pair for IPv4, four values for IPv6, a path (possibly empty) for UNIX.
     @return: a L{StreamAddress}.
+    @raise OSError: for None, which uvloop gives when the socket is not connected any more.
     """
+    if name is None:
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
     if isinstance(name, tuple):
         if len(name) == 2:
             return address.IPv4Address("TCP", *name)
-        host = socket.getnameinfo(name, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
-        return address.IPv6Address("TCP", host, *name[1:])
+        host, port, flow, scope = name
+        if scope:  # a link-local address is written with its interface
+            host = socket.getnameinfo(name, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+        return address.IPv6Address("TCP", host, port, flow, scope)
     return address.UNIXAddress(name or None)
 
 

@@ -94,6 +94,10 @@ class TLSConnection(TLSFacts, StreamConnection):
             self._reason = Failure(TLSHandshakeError(exc))
             self._lost(self._reason)
 
+    def eof_received(self) -> bool:
+        """Let uvloop answer the peer's C{close_notify}: it has no half-closed TLS."""
+        return False
+
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._handshake is not None:
             return  # _insecure tells why
@@ -107,7 +111,7 @@ class TLSConnection(TLSFacts, StreamConnection):
             self._write_nothing()
 
     def loseWriteConnection(self) -> None:
-        """Close the connection: uvloop has no half-closed TLS."""
+        """Close the connection; see C{eof_received}."""
         self.loseConnection()
 
     # What the handshake found.

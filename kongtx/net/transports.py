@@ -88,7 +88,6 @@ class StreamConnection(SocketOptions, Consumer):
         "_held",
         "_logstr",
         "_loop",
-        "_made",
         "_paused",
         "_protocol",
         "_read_closed",
@@ -122,7 +121,7 @@ class StreamConnection(SocketOptions, Consumer):
         self.producerPaused = self.streamingProducer = False
         self.TLS = False
         self._logstr: str | None = None
-        self._aborting = self._close_scheduled = self._full = self._made = False
+        self._aborting = self._close_scheduled = self._full = False
         self._read_closed = False
         self._paused = self._pump_scheduled = self._write_closed = self._write_closing = False
         self._held: list[bytes] | None = None
@@ -162,7 +161,6 @@ class StreamConnection(SocketOptions, Consumer):
             protocol.makeConnection(self)
         except BaseException:
             self._fail(Failure())
-        self._made = True
         if self._paused or self.disconnecting:
             # uvloop starts to read as soon as this returns, whatever was asked meanwhile.
             self._held = []
@@ -427,7 +425,7 @@ class StreamConnection(SocketOptions, Consumer):
             return
         if self._held is not None:
             self._loop.call_soon(self._release)
-        elif self._made:
+        else:
             self._uv.resume_reading()
 
     def _release(self) -> None:

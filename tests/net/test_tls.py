@@ -403,3 +403,55 @@ def test_producers_pause_and_resume(any_reactor, any_runner, listening, client_c
     assert sum(got) == len(body)
     assert calls[:2] == ["pause", "resume"]
     assert calls.count("pause") - calls.count("resume") in (0, 1)
+
+
+def test_reading_paused_and_resumed_in_connection_made_goes_on(
+    any_reactor, any_runner, listening, client_context
+):
+    def made(it):
+        it.transport.pauseProducing()
+        it.transport.resumeProducing()
+
+    def prepare(server):
+        server.on_made = made
+        server.on_data = lambda _: any_reactor.stop()
+
+    listening.prepare = prepare
+    connect_tls(
+        any_reactor,
+        "127.0.0.1",
+        listening.port,
+        Recorders(lambda it: setattr(it, "on_made", lambda it: it.transport.write(b"x"))),
+        client_context,
+        "localhost",
+    )
+    any_runner.run()
+    assert listening.made[0].received == b"x"
+
+
+def test_reading_paused_in_connection_made_begins_when_resumed(
+    any_reactor, any_runner, listening, client_context
+):
+    order = []
+
+    def made(it):
+        it.transport.pauseProducing()
+        any_reactor.callLater(
+            0.05, lambda: (order.append("resume"), it.transport.resumeProducing())
+        )
+
+    def prepare(server):
+        server.on_made = made
+        server.on_data = lambda it: (order.append(it.received), any_reactor.stop())
+
+    listening.prepare = prepare
+    connect_tls(
+        any_reactor,
+        "127.0.0.1",
+        listening.port,
+        Recorders(lambda it: setattr(it, "on_made", lambda it: it.transport.write(b"x"))),
+        client_context,
+        "localhost",
+    )
+    any_runner.run()
+    assert order == ["resume", b"x"]
