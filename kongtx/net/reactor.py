@@ -151,6 +151,12 @@ class KongtxReactor(AsyncioSelectorReactor):
         self._wakeup_at = math.inf
         self._turn()
 
+    def run_due(self) -> None:
+        """Make the calls that are due already; only where nothing else is on the stack."""
+        if self._wakeup_at <= self.seconds():
+            self._timerHandle.cancel()
+            self._onTimer()
+
     def _turn(self) -> None:
         """Make the calls that are due, from threads and timed."""
         try:

@@ -165,6 +165,8 @@ class StreamConnection(SocketOptions, Consumer):
             # uvloop starts to read as soon as this returns, whatever was asked meanwhile.
             self._held = []
             self._bind()
+        # As on other reactors, what was put off to the next turn comes before the first data.
+        self.reactor.run_due()
 
     def _dispatch(self, data: bytes) -> None:
         try:
@@ -224,7 +226,7 @@ class StreamConnection(SocketOptions, Consumer):
         """How log lines name the connection."""
         if self._logstr is None:
             if self._protocol is None:
-                return "-"
+                return "Uninitialized"
             self._logstr = self._name()
         return self._logstr
 

@@ -523,3 +523,25 @@ def test_an_unreachable_address_fails_later(native_reactor, runner):
     assert connector.state == "connecting"
     runner.run()
     assert clients.failed.check(error.ConnectError)
+
+
+def test_what_connection_made_puts_off_comes_before_the_first_data(native_reactor, runner):
+    order = []
+    servers = listen(
+        native_reactor,
+        lambda it: setattr(it, "on_made", lambda server: server.transport.write(b"greeting")),
+    )
+
+    def prepare(client):
+        native_reactor.callLater(0, order.append, "built")
+        client.on_made = lambda _: native_reactor.callLater(0, order.append, "made")
+        client.on_data = lambda it: (order.append(it.received), native_reactor.stop())
+
+    for _ in range(20):
+        clients = Recorders(prepare)
+        native_reactor.connectTCP("127.0.0.1", servers.port, clients)
+    runner.run()
+    assert b"greeting" in order
+    for position, each in enumerate(order):
+        if each == b"greeting":
+            assert order[:position].count("made") > order[:position].count(b"greeting")
