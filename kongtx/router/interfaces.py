@@ -39,7 +39,9 @@ class IMatch(Interface):
         "``Mapping``: the route entity, as the Admin API shows it."
     )
     service: Mapping[str, Any] | None = Attribute("``Mapping | None``: the route's service entity.")
-    upstream_path: bytes = Attribute("``bytes``: the path to ask of the upstream, without query.")
+    upstream_path: bytes = Attribute(
+        "``bytes``: the path to ask of the upstream, without query; still to be escaped."
+    )
     prefix: bytes = Attribute("``bytes``: the path prefix that was stripped; empty if none was.")
     captures: tuple[Sequence[bytes], Mapping[str, bytes]] = Attribute(
         "``tuple[Sequence[bytes], Mapping[str, bytes]]``: regex groups."

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kongtx.router.expressions import validate_expression
 
@@ -86,3 +90,30 @@ def test_text_that_is_not_unicode_is_refused():
     message = validate_expression('http.path == "\ud800"')
 
     assert message.startswith("not Unicode: surrogates not allowed, at line 1, column 15")
+
+
+_PIECES = [
+    *(
+        "http.path",
+        "http.headers.x",
+        "net.src.ip",
+        "net.src.port",
+        "lower(",
+        "any(",
+        "(",
+        ")",
+        "!(",
+    ),
+    *("==", "!=", "~", "^=", "=^", ">", "<=", "in", "not in", "contains", "&&", "||", " ", "\n"),
+    *('"a"', '"', "\\", 'r#"', '"#', "10.0.0.1", "10.0.0.0/8", "::1", "12", "0x1F", "é", "$"),
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map(" ".join))
+def test_any_text_is_taken_or_refused_with_a_place_in_it(text):
+    message = validate_expression(text)
+
+    if message is not None:
+        place = re.search(r", at line (\d+), column (\d+)\n", message)
+        line = text.split("\n")[int(place[1]) - 1]
+        assert 1 <= int(place[2]) <= len(line) + 1
