@@ -65,7 +65,7 @@ class Information:
         """C{GET /}."""
         node = self._node
         names: dict[str, None] = {}
-        async for plugin in self._store["plugins"].each():
+        async for plugin in self._store["plugins"].each_stored():
             names.setdefault(plugin["name"])
         available = {
             name: {"version": version, "priority": priority}

@@ -21,6 +21,7 @@ MAX_PAGE_SIZE = 1000
 MAX_TTL = 100_000_000
 MAX_TAGS = 5
 _TRIES = 10
+_SLICE = 200  # rows that are made ready before others have their turn
 
 Key = str | Mapping[str, Any]
 
@@ -280,7 +281,12 @@ class EntityStore:
 
     async def _page(self, query: Query) -> Page:
         page = await self.store.connector.page(self.table, query)
-        return Page([self.show(row) for row in page.rows], page.offset)
+        shown: list[Entity] = []
+        for start in range(0, len(page.rows), _SLICE):
+            if start:
+                await self.store.pause()
+            shown += [self.show(row) for row in page.rows[start : start + _SLICE]]
+        return Page(shown, page.offset)
 
     async def _replace(self, row: Entity, data: Mapping[str, Any]) -> Entity:
         write = await self.prepare_update(row, data)

@@ -149,6 +149,8 @@ class OffConnector:
                 self._environment = open_environment(
                     self.path, map_size=self._map_size, mode=0o600, readahead=False, max_readers=512
                 )
+                # Processes that were killed have left their places in the table of readers.
+                self._environment.reader_check()
             except (OSError, lmdb.Error) as error:
                 raise errors.DatabaseError(f"{self.path}: {error}") from error
         return self._environment

@@ -102,7 +102,7 @@ class CACertificates(EntityStore):
     async def delete(self, key: Key) -> bool:
         key = self._key(key)
         for kind in ("services", "plugins"):
-            async for entity in self.store[kind].each():
+            async for entity in self.store[kind].each_stored():
                 holder = entity if kind == "services" else entity.get("config") or {}
                 named = holder.get("ca_certificates")
                 if isinstance(named, list) and key["id"] in named:

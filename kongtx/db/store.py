@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from kongtx.db import migrations
@@ -98,6 +100,10 @@ class Store(Mapping[str, EntityStore]):
         workspaces = self["workspaces"]
         if await workspaces.select(DEFAULT_WORKSPACE) is None:
             await workspaces.upsert(DEFAULT_WORKSPACE, {"name": "default"})
+
+    def pause(self) -> Deferred[None]:
+        """Let whatever else waits in the reactor have its turn."""
+        return deferLater(self._reactor, 0)
 
     def context(self) -> Context:
         """The moment and the makers of fresh values for one write."""
