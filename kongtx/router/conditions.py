@@ -1,7 +1,7 @@
 """The conditions that a route puts on a request, one small class a field. Hot path.
 
 Each answers three questions: does it hold (C{holds}), under what could an index file it
-(C{keys}), and what does it ask for in words (C{describe}).
+(C{file}), and what does it ask for in words (C{describe}).
 """
 
 from __future__ import annotations
@@ -85,6 +85,13 @@ class HostPattern:
             return cls("prefix", name[:-1].encode(), port)
         return cls("exact", name.encode(), port)
 
+    @property
+    def is_by_label(self) -> bool:
+        """Whether a wildcard stands for whole labels, as indexes want it."""
+        if self.kind == "exact":
+            return True
+        return self.text.startswith(b".") if self.kind == "suffix" else self.text.endswith(b".")
+
     def fits(self, host: bytes, port: int) -> bool:
         """Tell whether a request's host and port are what is asked for."""
         if self.port is not None and self.port != port:
@@ -149,7 +156,8 @@ class HostCondition:
 
     def file(self, keys: Keys) -> None:
         """See L{Condition}."""
-        keys.hosts = self.patterns
+        if all(pattern.is_by_label for pattern in self.patterns):
+            keys.hosts = self.patterns
 
     def describe(self) -> str:
         """See L{Condition}."""

@@ -61,6 +61,8 @@ HOSTS = [
     Case(
         "a leading wildcard ends where it says", [{"hosts": ["*.a.test"]}], "http://x.a.test.b/", 0
     ),
+    Case("a wildcard within a label", [{"hosts": ["*a.test"]}], "http://aa.test/", 1),
+    Case("a trailing wildcard within a label", [{"hosts": ["a.te*"]}], "http://a.test/", 1),
     Case("a trailing wildcard", [{"hosts": ["a.*"]}], "http://a.org/", 1),
     Case("a trailing wildcard over two labels", [{"hosts": ["a.*"]}], "http://a.co.uk/", 1),
     Case("a trailing wildcard starts where it says", [{"hosts": ["a.*"]}], "http://b.a.org/", 0),
