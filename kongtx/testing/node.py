@@ -26,6 +26,7 @@ LIMITS = {
     "lua_max_uri_args": 100,
     "lua_max_post_args": 100,
     "host_ports": {},
+    "untrusted_lua": "sandbox",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kongtx.plugins.request_transformer.template import TemplateError, compile_template
 from kongtx.plugins.typedefs import check_header, check_renamed_header
 from kongtx.schema import Field, Subschema, array, record, string
 from kongtx.schema import typedefs as t
@@ -11,7 +12,20 @@ from kongtx.schema import typedefs as t
 
 def _check_value(pair: str) -> str | None:
     name, _, value = pair.partition(":")
-    return None if value.lstrip(":") else f"key '{name}' has no value"
+    value = value.lstrip(":")
+    return _check_template(value) if value else f"key '{name}' has no value"
+
+
+def _check_template(value: str) -> str | None:
+    try:
+        compile_template(value)
+    except TemplateError as error:
+        return f"value '{value}' is not in supported format, error:{error}"
+    return None
+
+
+def _check_header(pair: str) -> str | None:
+    return check_header(pair) or _check_template(pair.partition(":")[2].lstrip(":"))
 
 
 def _array(check: Any = None, **more: Any) -> Field:
@@ -37,22 +51,22 @@ def _config() -> Field:
             "replace": record(
                 {
                     "body": _array(_check_value),
-                    "headers": _array(check_header, match="^[^:]+:.*$"),
+                    "headers": _array(_check_header, match="^[^:]+:.*$"),
                     "querystring": _array(_check_value),
-                    "uri": string(),
+                    "uri": string(custom_validator=_check_template),
                 }
             ),
             "add": record(
                 {
                     "body": _array(_check_value),
-                    "headers": _array(check_header, match="^[^:]+:.*$"),
+                    "headers": _array(_check_header, match="^[^:]+:.*$"),
                     "querystring": _array(_check_value),
                 }
             ),
             "append": record(
                 {
                     "body": _array(_check_value),
-                    "headers": _array(check_header, match="^[^:]+:.*$"),
+                    "headers": _array(_check_header, match="^[^:]+:.*$"),
                     "querystring": _array(_check_value),
                 }
             ),

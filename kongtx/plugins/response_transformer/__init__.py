@@ -1,1 +1,5 @@
 """The response-transformer plugin."""
+
+from kongtx.plugins.response_transformer.handler import ResponseTransformer
+
+plugin = ResponseTransformer()
