@@ -47,7 +47,8 @@ class CertificateResources(Resources):
 
     def data(self, call: Call, like: Mapping[str, Any] | None = None) -> dict[str, Any]:
         data = super().data(call, like)
-        if isinstance(data.get("snis"), str) and call.body.kind in (FORM, MULTIPART):
+        lenient = call.body.kind in (FORM, MULTIPART) or call.method in ("PUT", "PATCH")
+        if isinstance(data.get("snis"), str) and lenient:
             data["snis"] = [data["snis"]]
         return data
 

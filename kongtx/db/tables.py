@@ -15,7 +15,7 @@ import attrs
 Entity = dict[str, Any]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Reference:
     """A foreign field.
 
@@ -29,7 +29,7 @@ class Reference:
     cascade: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Table:
     """The stored form of one kind of entity.
 

@@ -33,6 +33,8 @@ async def test_certificates_answer_to_their_names(client: Client, pair: dict[str
     assert sorted(names) == ["a.test", "c.test"]
     replaced = await client.put("/certificates/a.test", {**pair, "snis": ["d.test"]})
     assert (replaced.json["id"], replaced.json["snis"]) == (made["id"], ["a.test", "d.test"])
+    replaced = await client.put(f"/certificates/{made['id']}", {**pair, "snis": "e.test"})
+    assert replaced.json["snis"] == ["e.test"]
     replaced = await client.put(f"/certificates/{made['id']}", pair)
     assert replaced.json["snis"] == []
     created = await client.put("/certificates/new.test", pair)

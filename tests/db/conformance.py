@@ -43,8 +43,9 @@ EXTRAS = Table(
 )
 LEAVES = Table("leaves", references=(Reference("extra", "extras", cascade=True),))
 TOKENS = Table("tokens", unique=("token",), expires=True, tagged=True)
+USES = Table("uses", references=(Reference("token", "tokens"),))
 COUNTS = Table("counts", key=("period", "number"))
-CATALOGUE = Catalogue.of([COUNTS, TOKENS, LEAVES, EXTRAS, CHILDREN, PARENTS])
+CATALOGUE = Catalogue.of([COUNTS, USES, TOKENS, LEAVES, EXTRAS, CHILDREN, PARENTS])
 
 Fill = Callable[[Mapping[str, Sequence[Entity]]], Awaitable[object]]
 
@@ -504,3 +505,22 @@ class WriteConformance(ReadConformance):
         assert await connector.purge_expired() == 2
         assert await connector.purge_expired() == 0
         assert await numbers(connector, TOKENS) == [3]
+
+    @pytest_twisted.ensureDeferred
+    async def test_an_expired_row_that_others_need_hinders_nobody(
+        self, connector: Any, clock: Clock
+    ) -> None:
+        use = {"id": uid(1), "token": {"id": uid(1)}}
+        await connector.apply([Insert(TOKENS, token(1, "a", NOW + 1)), Insert(USES, use)])
+        clock.advance(1)
+        assert await connector.purge_expired() == 0
+        await connector.apply([Insert(PARENTS, parent(1))])
+        assert await numbers(connector, TOKENS) == []
+        await connector.apply([Delete(USES, {"id": uid(1)})])
+        assert await connector.purge_expired() == 1
+
+    @pytest_twisted.ensureDeferred
+    async def test_large_rows_are_kept(self, connector: Any) -> None:
+        row = {**parent(1, "n" * 100_000), "note": "\u00e9" * 1_000_000}
+        await connector.apply([Insert(PARENTS, row)])
+        assert await connector.select_by(PARENTS, "name", "n" * 100_000) == row

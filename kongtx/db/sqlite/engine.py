@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kongtx.db import errors
@@ -147,14 +147,25 @@ class Engine:
         with self.transaction():
             self._purge()
             for batch in batches:
-                self.connection.execute("SAVEPOINT batch")
                 try:
-                    results.append([self._write(write) for write in batch])
+                    with self._part():
+                        results.append([self._write(write) for write in batch])
                 except (errors.StoreError, errors.ConflictError) as error:
-                    self.connection.execute("ROLLBACK TO batch")
                     results.append(error)
-                self.connection.execute("RELEASE batch")
         return results
+
+    @contextmanager
+    def _part(self) -> Iterator[None]:
+        """A part of a transaction that is undone by itself when it fails."""
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except Exception:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK TO part")
+                self.connection.execute("RELEASE part")
+            raise
+        self.connection.execute("RELEASE part")
 
     def purge_expired(self) -> int:
         """Remove rows whose time is over."""
@@ -168,7 +179,9 @@ class Engine:
                 f"SELECT key FROM {quote(table.name)} WHERE expires <= ?", (now,)
             ).fetchall()
             for (key,) in due:
-                removed += len(self._delete(table, key))
+                # What others still refer to has to wait for them.
+                with suppress(errors.ForeignKeyViolationError), self._part():
+                    removed += len(self._delete(table, key))
         return removed
 
     def _write(self, write: Write) -> list[Change]:
