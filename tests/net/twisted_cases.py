@@ -1,7 +1,8 @@
 """Twisted's own reactor test cases, built for this reactor; run by C{test_twisted_reactor_cases}.
 
 C{python -m tests.net.twisted_cases results.json [pattern]} writes ``{case: [outcome, reason]}`` for
-each case; the outcome is C{passed}, C{failed} or C{skipped}.
+each case; the outcome is C{passed}, C{failed} or C{skipped}. With C{global} in front it runs those
+tests of Twisted instead that talk over the installed reactor.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 
 from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.trial import reporter, runner
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from kongtx.net import reactor
 
 ReactorBuilder._reactors = [f"{__name__}.KongtxReactor"]
 ReactorBuilder.timeout = 5
@@ -35,6 +38,16 @@ MODULES = [
     "tls",
     "udp",
     "unix",
+]
+
+
+#: Tests over the installed reactor: streams, TLS, and protocols that lean on the order of things.
+GLOBAL = [
+    "twisted.test.test_tcp",
+    "twisted.test.test_ssl",
+    "twisted.test.test_unix",
+    "twisted.test.test_ftp",
+    "twisted.protocols.test.test_tls",
 ]
 
 
@@ -64,7 +77,7 @@ class Recorder(reporter.MinimalReporter):
         self.outcomes: dict[str, tuple[str, str]] = {}
 
     def _keep(self, test: Any, outcome: str, reason: object = "") -> None:
-        name = test.id().removeprefix("twisted.internet.test.")
+        name = test.id().removeprefix("twisted.").removeprefix("internet.test.")
         if name not in self.outcomes or outcome != "passed":
             self.outcomes[name] = (outcome, str(reason))
 
@@ -109,18 +122,29 @@ def cases(pattern: str = "") -> runner.TestSuite:
     return suite
 
 
-def main(results: str, pattern: str = "") -> None:
-    """Run the cases and write their outcomes."""
+def global_cases() -> runner.TestSuite:
+    """Collect the tests that talk over the installed reactor."""
+    loader = runner.TestLoader()
+    return runner.TestSuite([loader.loadByName(name, recurse=True) for name in GLOBAL])
+
+
+def run(results: str, suite: runner.TestSuite) -> None:
+    """Run cases and write their outcomes."""
     made: list[Recorder] = []
 
     def make(*args: Any, **kwargs: Any) -> Recorder:
         made.append(Recorder(*args, **kwargs))
         return made[0]
 
-    runner.TrialRunner(make, workingDirectory=f"{results}.trial", logfile="log").run(cases(pattern))
+    runner.TrialRunner(make, workingDirectory=f"{results}.trial", logfile="log").run(suite)
     with open(results, "w", encoding="utf-8") as file:
         json.dump(made[0].outcomes, file, indent=1, sort_keys=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "global":
+        reactor.install()
+        TestCase.timeout = 20
+        run(sys.argv[2], global_cases())
+    else:
+        run(sys.argv[1], cases(*sys.argv[2:]))
