@@ -44,6 +44,12 @@ class Exchange(Forwarding):
 
     # -- the channel -------------------------------------------------------------------------
     def start(self, body: bytes, complete: bool) -> None:
+        try:
+            self._start(body, complete)
+        except Exception:
+            self._broken()
+
+    def _start(self, body: bytes, complete: bool) -> None:
         gateway = self.gateway
         self._set_out()
         self.body_complete = complete

@@ -13,7 +13,7 @@ from kongtx.errors import KongtxError
 from kongtx.http.client import ClientChannel
 from kongtx.proxy.answers import Answering, milliseconds, sendable, without
 from kongtx.proxy.forwarding import response_headers, wants_trailers
-from kongtx.proxy.phases import as_deferred, report
+from kongtx.proxy.phases import EMPTY, as_deferred, report
 from kongtx.proxy.routes import RouteState
 
 Header = tuple[bytes, bytes]
@@ -62,8 +62,41 @@ class Relaying(Answering):
             self.connection.abort()
             self._end_log()
 
-    # -- the response ------------------------------------------------------------------------
+    # A fault of ours must not leave the client waiting.
     def reply_head(
+        self, channel: ClientChannel, length: int, body: bytes, complete: bool, reusable: bool
+    ) -> None:
+        try:
+            self._take_head(channel, length, body, complete, reusable)
+        except Exception:
+            self._broken()
+
+    def reply_raw(
+        self,
+        channel: ClientChannel,
+        head: bytes,
+        length: int,
+        body: bytes,
+        complete: bool,
+        reusable: bool,
+    ) -> None:
+        try:
+            self._take_raw(channel, head, length, body, complete, reusable)
+        except Exception:
+            self._broken()
+
+    def _broken(self) -> None:
+        """Log the exception that is being handled, and end the request as far as it can be."""
+        log.failure("request {id} failed", id=self.request_id.decode())
+        self._drop_upstream()
+        if self.headers_sent:
+            self._cut()
+        elif not self._over:
+            self._chain = EMPTY
+            self.answer_page(500)
+
+    # -- the response ------------------------------------------------------------------------
+    def _take_head(
         self, channel: ClientChannel, length: int, body: bytes, complete: bool, reusable: bool
     ) -> None:
         gateway = self.gateway
@@ -103,7 +136,7 @@ class Relaying(Answering):
             return
         self._relay(channel, length, body, complete)
 
-    def reply_raw(
+    def _take_raw(
         self,
         channel: ClientChannel,
         head: bytes,
@@ -119,7 +152,6 @@ class Relaying(Answering):
         self._balancer.finished(self._peer, status, elapsed)
         self.status = self.upstream_status = status
         self.response_source = "service"
-        self.headers_sent = True
         if complete:
             self._upstream = None
             if reusable:
@@ -133,6 +165,7 @@ class Relaying(Answering):
             headers = self._early_lines(early) + headers
         if not channel.dated:
             headers = b"Date: %b\r\n%b" % (gateway.date(), headers)
+        self.headers_sent = True
         connection.respond_raw(head, headers, body, length, complete)
         if not complete and connection.write_paused:
             self.client_paused()

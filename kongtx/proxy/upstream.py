@@ -126,6 +126,7 @@ class Forwarding(Relaying):
 
     def _unexpected(self, failure: Failure) -> None:
         log.failure("request {id} failed", failure=failure, id=self.request_id.decode())
+        self._drop_upstream()
         if not self._over and not self.headers_sent:
             self.answer_page(500)
 

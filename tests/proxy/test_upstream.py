@@ -431,3 +431,27 @@ async def test_a_balancer_that_runs_out_of_peers_says_its_status(made: Any) -> N
     status, fields, _ = parse(await gateway.ask(GET))
     assert status == 503
     assert b"x-kong-upstream-latency" in fields
+
+
+@pytest.mark.parametrize("part", ["router", "balancer_for", "pick", "finished", "headers"])
+@pytest_twisted.ensureDeferred
+async def test_a_fault_within_the_gateway_is_answered_500(made: Any, part: str) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise RuntimeError("a fault")
+
+    gateway = made.gateway(made.upstream())
+    if part == "router":
+        gateway.snapshot.router.match = fail
+    elif part == "balancer_for":
+        gateway.snapshot.balancer_for = fail
+    elif part == "headers":
+        gateway.gateway.raw_headers = fail
+    else:
+        setattr(gateway.balancer, part, fail)
+    client = await gateway.connect()
+    client.transport.write(GET)
+    await client.until(b"request_id: ")
+    assert client.data.startswith(b"HTTP/1.1 500 ")
+    client.transport.write(GET)
+    await client.until(lambda data: data.count(b"HTTP/1.1 500 ") == 2)
+    assert len(gateway.log.requests) == 2
