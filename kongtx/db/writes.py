@@ -47,7 +47,21 @@ class Delete:
     key: Mapping[str, Any]
 
 
-Write = Insert | Update | Upsert | Delete
+@attrs.frozen
+class Increment:
+    """Add to a number of a row, whoever else adds to it at the same time.
+
+    @ivar entity: the row to add if there is none, of which the number is what to add. A row that
+        is there changes in nothing but the number; one whose time is over is not there.
+    @ivar field: the number's field.
+    """
+
+    table: Table
+    entity: Entity
+    field: str
+
+
+Write = Insert | Update | Upsert | Delete | Increment
 
 
 @attrs.frozen

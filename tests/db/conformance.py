@@ -21,7 +21,7 @@ from kongtx.db import errors
 from kongtx.db.interfaces import IConnector
 from kongtx.db.paging import Query, Tags
 from kongtx.db.tables import Catalogue, Entity, Reference, Table
-from kongtx.db.writes import Change, Delete, Insert, Update, Upsert
+from kongtx.db.writes import Change, Delete, Increment, Insert, Update, Upsert
 
 NOW = 1_700_000_000.0
 
@@ -319,6 +319,40 @@ class WriteConformance(ReadConformance):
         await connector.apply([Delete(PARENTS, {"id": uid(1)}), Insert(PARENTS, parent(3, "b"))])
         assert (await connector.select_by(PARENTS, "name", "a"))["id"] == uid(2)
         assert (await connector.select_by(PARENTS, "name", "b"))["id"] == uid(3)
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_number_is_added_to(self, connector: Any) -> None:
+        def add(amount: int, note: str) -> Increment:
+            row = {"period": "a", "number": 1, "value": amount, "note": note}
+            return Increment(COUNTS, row, "value")
+
+        (first,), (second,) = await connector.apply([add(2, "first"), add(3, "second")])
+        rows = [{"period": "a", "number": 1, "value": value, "note": "first"} for value in (2, 5)]
+        assert first == Change(COUNTS, rows[0], None)
+        assert second == Change(COUNTS, rows[1], rows[0])
+        assert await connector.select(COUNTS, {"period": "a", "number": 1}) == rows[1]
+
+    @pytest_twisted.ensureDeferred
+    async def test_no_addition_is_lost(self, connector: Any) -> None:
+        row = {"period": "a", "number": 1, "value": 1}
+        changes = await gatherResults(
+            [connector.apply([Increment(COUNTS, row, "value")]) for _ in range(20)]
+        )
+        values = [change.new["value"] for ((change,),) in changes]
+        assert sorted(values) == list(range(1, 21))
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_number_whose_time_is_over_begins_anew(
+        self, connector: Any, clock: Clock
+    ) -> None:
+        def add(ttl: float) -> Increment:
+            return Increment(TOKENS, {**token(1, "t", ttl), "value": 1}, "value")
+
+        ((one,), (two,)) = await connector.apply([add(NOW + 10), add(NOW + 99)])
+        assert (one.new["value"], two.new["value"], two.new["ttl"]) == (1, 2, NOW + 10)
+        clock.advance(10)
+        ((three,),) = await connector.apply([add(NOW + 20)])
+        assert (three.new["value"], three.new["ttl"]) == (1, NOW + 20)
 
     @pytest_twisted.ensureDeferred
     async def test_null_is_never_taken(self, connector: Any) -> None:

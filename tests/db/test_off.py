@@ -19,7 +19,7 @@ from kongtx.db.interfaces import ISnapshotLoader
 from kongtx.db.off import EMPTY_DIGEST, OffConnector
 from kongtx.db.store import Store
 from kongtx.db.tables import Entity
-from kongtx.db.writes import Delete, Insert, Update, Upsert
+from kongtx.db.writes import Delete, Increment, Insert, Update, Upsert
 from kongtx.plugins.schemas import full_registry
 from tests.db.conformance import (
     CATALOGUE,
@@ -72,6 +72,7 @@ def test_it_can_be_loaded(connector: OffConnector) -> None:
         (Insert(PARENTS, parent(1)), "create"),
         (Update(PARENTS, parent(1)), "update"),
         (Upsert(PARENTS, parent(1)), "create or update"),
+        (Increment(PARENTS, parent(1), "value"), "create or update"),
         (Delete(PARENTS, {"id": uid(1)}), "remove"),
     ],
 )

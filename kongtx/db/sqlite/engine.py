@@ -13,7 +13,7 @@ from kongtx.db.paging import Page, Query, decode_offset, encode_offset
 from kongtx.db.sqlite import layout
 from kongtx.db.sqlite.layout import column, quote
 from kongtx.db.tables import Catalogue, Entity, Table, index_text, key_text, plain
-from kongtx.db.writes import Change, Delete, Insert, Update, Write
+from kongtx.db.writes import Change, Delete, Increment, Insert, Update, Write
 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -191,6 +191,8 @@ class Engine:
         table, entity = write.table, write.entity
         key = table.key_of(entity)
         old = self._stored(table, key)
+        if isinstance(write, Increment) and old is not None:
+            entity = {**old, write.field: old[write.field] + entity[write.field]}
         if isinstance(write, Insert) and old is not None:
             raise errors.PrimaryKeyViolationError({field: entity[field] for field in table.key})
         if isinstance(write, Update):
