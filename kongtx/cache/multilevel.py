@@ -257,6 +257,10 @@ class MultiLevelCache:
         self._forget_all()
         return self._tell("purge", "")
 
+    def forget(self) -> None:
+        """Drop what this worker holds at the first level: it may have missed what became stale."""
+        self._forget_all()
+
     def _tell(self, event: str, key: str) -> Deferred[None]:
         return self._bus.publish(self._channel, event, [self._token, key])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorCore, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from kongtx.cache.interfaces import ICache
 from kongtx.cache.shared import SharedMemory
@@ -36,6 +36,8 @@ class Node:
     @ivar resolve_vault: what a C{{vault://…}} reference stands for.
     @ivar statistics: counts of connections and requests, as C{GET /status} shows them.
     @ivar cluster_id: the same in all nodes of a database.
+    @ivar shared: for plugins, whatever they keep for the life of the worker, by keys of their own.
+    @ivar closing: called when the worker stops; may return Deferreds, which are waited for a while.
     """
 
     node_id: str
@@ -46,7 +48,7 @@ class Node:
     memory: SharedMemory
     bus: IEventBus
     clock: IReactorTime
-    reactor: IReactorCore
+    reactor: Any
     is_trusted: Callable[[str], bool]
     has_upstream: Callable[[str], bool]
     resolve_vault: Callable[[str], str]
@@ -54,6 +56,7 @@ class Node:
     cluster_id: str | None = None
     hostname: str = attrs.Factory(socket.gethostname)
     shared: dict[Any, Any] = attrs.Factory(dict)
+    closing: list[Callable[[], Any]] = attrs.Factory(list)
 
     def consumer(
         self, key: str, by_username: bool = False

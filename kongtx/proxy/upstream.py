@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -106,6 +107,16 @@ class Forwarding(Relaying):
             peer.addErrback(self._unexpected)
         else:
             self._connect(peer)
+
+    @property
+    def tries(self) -> Sequence[Try]:
+        """The attempts so far: those that failed, and the one that was answered."""
+        failed = self._failed_tries
+        if not self.upstream_status or (failed and failed[-1].state == "failed"):
+            return failed
+        peer = self._peer
+        answered = Try(peer.address, peer.port, self._chosen_at, self._balancer_ms, "", 0)
+        return (*failed, answered)
 
     def _peer_failed(self, failure: Failure) -> None:
         if self._over or isinstance(failure.value, CancelledError):

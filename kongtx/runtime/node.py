@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, DeferredList, gatherResults
+from twisted.internet import defer
+from twisted.internet.defer import (
+    Deferred,
+    DeferredList,
+    gatherResults,
+    maybeDeferred,
+)
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from kongtx.admin.site import make_admin_site, make_status_site
+from kongtx.admin.site import endpoints_of, make_admin_site, make_status_site
 from kongtx.balancer.balancers import Balancers
 from kongtx.cache.multilevel import MultiLevelCache, Options
 from kongtx.cache.shared import SharedMemory
@@ -47,6 +53,8 @@ from kongtx.runtime.snapshot import SnapshotKeeper
 
 #: The channel on which workers tell each other what they wrote to the store.
 STORE_CHANNEL = "store"
+#: Seconds that plugins have to send what they still hold when a worker stops.
+PLUGINS_MAY_TAKE = 5.0
 
 
 @implementer(INode)
@@ -118,6 +126,7 @@ class GatewayNode(MultiService):
         self._subscriptions = [
             self.store.subscribe(self._written_here),
             context.bus.subscribe(STORE_CHANNEL, None, self._written_elsewhere),
+            context.bus.subscribe("bus", "reconnected", self._bus_reconnected),
         ]
 
     # -- life ----------------------------------------------------------------------------------
@@ -158,11 +167,21 @@ class GatewayNode(MultiService):
             return self.gateway.listener_factory(listener.listen)
         if listener.kind == "admin":
             site: Any = make_admin_site(
-                self.store, admin_settings(self.conf), self.info, self.declarative
+                self.store,
+                admin_settings(self.conf),
+                self.info,
+                self.declarative,
+                endpoints_of(self.plugins.values(), "admin_endpoints", self.plugin_node),
             )
             log_site(site, self.context.logs.access_log(self.conf.admin_access_log))
             return site
-        site = make_status_site(self.store, admin_settings(self.conf), self.info, self.declarative)
+        site = make_status_site(
+            self.store,
+            admin_settings(self.conf),
+            self.info,
+            self.declarative,
+            endpoints_of(self.plugins.values(), "status_endpoints", self.plugin_node),
+        )
         log_site(site, self.context.logs.access_log(self.conf.status_access_log))
         return site
 
@@ -184,6 +203,7 @@ class GatewayNode(MultiService):
             self._give_up_probes()
             self.health.stopService()
         self.balancers.stop()
+        await self._close_plugins()
         await DeferredList([self.pool.close()], consumeErrors=True)
         self.cache.close()
         await self.store.stop()
@@ -191,6 +211,19 @@ class GatewayNode(MultiService):
         stopping = super().stopService()  # type: ignore[no-untyped-call]
         if stopping is not None:
             await stopping
+
+    async def _close_plugins(self) -> None:
+        """Let plugins send what they still have, for a while."""
+        closing = [maybeDeferred(close) for close in self.plugin_node.closing]
+        self.plugin_node.closing.clear()
+        sent = DeferredList(closing, consumeErrors=True)
+        sent.addTimeout(PLUGINS_MAY_TAKE, self.context.clock)
+        try:
+            await sent
+        except defer.TimeoutError:
+            self._log.warn(
+                "plugins have not sent everything within {seconds} s", seconds=PLUGINS_MAY_TAKE
+            )
 
     async def _stop_listening(self) -> None:
         ports, self._ports = self._ports, []
@@ -238,6 +271,11 @@ class GatewayNode(MultiService):
 
     def _statistics(self) -> Mapping[str, int]:
         return self.gateway.statistics()
+
+    def _bus_reconnected(self, _data: Any, _channel: str, _event: str, _worker: int) -> None:
+        """What the others wrote meanwhile was not heard here."""
+        self.cache.forget()
+        self.keeper.reload()
 
     def _has_upstream(self, name: str) -> bool:
         return self.keeper.has_upstream(name)

@@ -15,10 +15,9 @@ from zope.interface import implementer
 from kongtx.admin.interfaces import INodeInfo
 from kongtx.conf.view import public_view
 from kongtx.health.errors import HealthError
-from kongtx.lib.loglevel import parse_level
 from kongtx.router.explain import explain_url
 from kongtx.router.lint import lint_json
-from kongtx.runtime.host import RUNTIME_CHANNEL
+from kongtx.runtime.host import RUNTIME_CHANNEL, change_log_level
 
 if TYPE_CHECKING:
     from kongtx.runtime.node import GatewayNode
@@ -107,10 +106,7 @@ class NodeInfo:
 
     def set_log_level(self, level: str, seconds: int, cluster: bool) -> Deferred[None]:
         """See L{INodeInfo.set_log_level}."""
-        parse_level(level)
-        return self._context.bus.publish(
-            RUNTIME_CHANNEL, "log_level", {"level": level, "timeout_s": seconds}
-        )
+        return change_log_level(self._context.bus, level, seconds)
 
     async def cache_get(self, key: str) -> Any:
         """See L{INodeInfo.cache_get}."""

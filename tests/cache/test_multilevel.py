@@ -480,3 +480,13 @@ def test_a_killed_loader_blocks_nobody(tmp_path: Path) -> None:
     hanging.kill()
     assert other.communicate(timeout=20)[0] == b"250 {'value'}\n"
     hanging.communicate()
+
+
+def test_a_worker_that_missed_events_forgets_its_first_level(node: Node) -> None:
+    one, other = node.worker(), node.worker()
+    result(one.get("k", Loader("old")))
+    node.memory.put(b"main:k", None, math.inf)  # as another worker does, unheard
+    assert one.get("k", None) == "old"
+    one.forget()
+    assert one.fetch("k", None) == Found(None, L2)
+    assert other.fetch("k", None) == Found(None, L2)

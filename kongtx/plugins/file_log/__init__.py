@@ -1,1 +1,5 @@
 """The file-log plugin."""
+
+from kongtx.plugins.file_log.handler import FileLog
+
+plugin = FileLog()

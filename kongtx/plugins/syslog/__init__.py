@@ -1,1 +1,5 @@
 """The syslog plugin."""
+
+from kongtx.plugins.syslog.handler import Syslog
+
+plugin = Syslog()

@@ -1,0 +1,71 @@
+"""What the plugins that send log entries have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import msgspec
+from twisted.logger import Logger
+
+from kongtx.pdk.kong import Kong
+from kongtx.pdk.node import Node
+from kongtx.plugins.base import Plugin
+from kongtx.plugins.custom_fields import CustomFieldError, Read, compile_field
+from kongtx.plugins.queue import Queues
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+@attrs.frozen
+class LogSettings:
+    """A configuration, and the custom fields that it adds to entries."""
+
+    config: Mapping[str, Any]
+    fields: Mapping[str, Read]
+
+
+class LogPlugin(Plugin):
+    """A plugin that makes an entry of each request and sends it: a subclass has L{send}."""
+
+    _log = Logger()
+
+    def prepare(self, config: Mapping[str, Any]) -> LogSettings:
+        """Compile the custom fields; one that cannot be is logged and left out."""
+        fields: dict[str, Read] = {}
+        for name, body in (config.get("custom_fields_by_lua") or {}).items():
+            try:
+                fields[name] = compile_field(body)
+            except CustomFieldError as error:
+                self._log.error(
+                    "plugin {plugin}: custom field {name}: {error}",
+                    plugin=self.name,
+                    name=name,
+                    error=str(error),
+                )
+        return LogSettings(config, fields)
+
+    def log(self, settings: LogSettings, kong: Kong) -> None:
+        """Send the request's entry."""
+        for name, read in settings.fields.items():
+            kong.log.set_serialize_value(name, read(kong))
+        self.send(kong.log.serialize(), settings.config, kong)
+
+    def send(self, entry: Mapping[str, Any], config: Mapping[str, Any], kong: Kong) -> None:
+        """Send an entry; never waits, and never fails because of who receives it."""
+        raise NotImplementedError
+
+
+def to_json(entry: Mapping[str, Any]) -> bytes:
+    """An entry as JSON."""
+    return _encode(entry)
+
+
+def queues_of(node: Node) -> Queues:
+    """The batch queues of a worker; sent out when it stops."""
+    queues: Queues | None = node.shared.get(Queues)
+    if queues is None:
+        queues = node.shared[Queues] = Queues(node.clock)
+        node.closing.append(queues.close)
+    return queues
