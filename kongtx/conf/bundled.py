@@ -1,52 +1,16 @@
 """What the word C{bundled} stands for. Kong: kong/constants.lua."""
 
-PLUGINS = (
-    "acl",
-    "acme",
-    "ai-prompt-decorator",
-    "ai-prompt-guard",
-    "ai-prompt-template",
-    "ai-proxy",
-    "ai-request-transformer",
-    "ai-response-transformer",
-    "aws-lambda",
-    "azure-functions",
-    "basic-auth",
-    "bot-detection",
-    "correlation-id",
-    "cors",
-    "datadog",
-    "file-log",
-    "grpc-gateway",
-    "grpc-web",
-    "hmac-auth",
-    "http-log",
-    "ip-restriction",
-    "jwt",
-    "key-auth",
-    "ldap-auth",
-    "loggly",
-    "oauth2",
-    "opentelemetry",
-    "post-function",
-    "pre-function",
-    "prometheus",
-    "proxy-cache",
-    "rate-limiting",
-    "redirect",
-    "request-size-limiting",
-    "request-termination",
-    "request-transformer",
-    "response-ratelimiting",
-    "response-transformer",
-    "session",
-    "standard-webhooks",
-    "statsd",
-    "syslog",
-    "tcp-log",
-    "udp-log",
-    "zipkin",
-)
+from pathlib import Path
+
+
+def _plugins() -> tuple[str, ...]:
+    """The packages of C{kongtx.plugins} that have a handler; no code of them is imported."""
+    handlers = (Path(__file__).parents[1] / "plugins").glob("*/handler.py")
+    return tuple(sorted(handler.parent.name.replace("_", "-") for handler in handlers))
+
+
+#: Names of the plugins that come with kongtx.
+PLUGINS = _plugins()
 
 VAULTS = ("env",)
 

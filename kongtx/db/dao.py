@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from twisted.logger import Logger
+
 from kongtx.db import errors
 from kongtx.db.paging import Page, Query, Tags
 from kongtx.db.tables import Entity, Table
 from kongtx.db.writes import Delete, Insert, Update, Upsert
 from kongtx.schema import Field, Schema, SchemaViolation, TransformationError
+from kongtx.schema.secrets import deprecations
 
 if TYPE_CHECKING:
     from kongtx.db.store import Store
@@ -24,6 +27,8 @@ _TRIES = 10
 _SLICE = 200  # rows that are made ready before others have their turn
 
 Key = str | Mapping[str, Any]
+
+log = Logger()
 
 
 class EntityStore:
@@ -210,6 +215,7 @@ class EntityStore:
             entity = self.schema.process_insert(data, self.store.context())
         except (SchemaViolation, TransformationError) as error:
             raise _store_error(error) from None
+        self._warn(data)
         return self._finish(entity, self._expiry(ttl))
 
     async def prepare_upsert(self, key: Mapping[str, Any], data: Mapping[str, Any]) -> Entity:
@@ -220,6 +226,7 @@ class EntityStore:
             entity = self.schema.process_upsert(data, self.store.context())
         except (SchemaViolation, TransformationError) as error:
             raise _store_error(error) from None
+        self._warn(data)
         return self._finish(entity, self._expiry(ttl))
 
     async def prepare_update(self, row: Entity, data: Mapping[str, Any]) -> Update:
@@ -231,6 +238,7 @@ class EntityStore:
             entity = self.schema.process_update(changes, row, self.store.context())
         except (SchemaViolation, TransformationError) as error:
             raise _store_error(error) from None
+        self._warn({**changes, **self._kind_of(row)})
         entity.update(self.schema.primary_key_of(row))
         expires = row.get("ttl") if ttl is None else self._expiry(ttl)
         return Update(self.table, self._finish(entity, expires), was=row)
@@ -292,6 +300,16 @@ class EntityStore:
         write = await self.prepare_update(row, data)
         changes = await self.store.apply([write])
         return self.show(changes[0][0].new or write.entity)
+
+    def _kind_of(self, row: Entity) -> Entity:
+        """What chooses the subschema of a row."""
+        key = self.schema.subschema_key
+        return {} if key is None else {key: row[key]}
+
+    def _warn(self, data: Mapping[str, Any]) -> None:
+        """Tell the log of deprecated fields that a client has used."""
+        for message in deprecations(self.schema, data):
+            log.warn("{message}", message=message)
 
     def _contended(self) -> errors.StoreError:
         return errors.DatabaseError(f"{self.schema.name}: changed by others all the time")

@@ -6,19 +6,24 @@ from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction
 from typing import Any
 
+from twisted.logger import Logger
 from zope.interface import implementer
 
+from kongtx.conf.errors import VaultError
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.node import Node
 from kongtx.plugins.errors import PluginError
 from kongtx.plugins.interfaces import IPlugin
 from kongtx.proxy.interfaces import IPhaseHandler, IRequestContext
+from kongtx.schema.secrets import references, with_secrets
 
 Handler = Callable[[IRequestContext], Any] | None
 
 #: Request phases in which a plugin may wait, and those in which it may not.
 WAITING = ("rewrite", "access", "response", "log")
 IMMEDIATE = ("header_filter", "body_filter")
+
+log = Logger()
 
 
 @implementer(IPhaseHandler)
@@ -27,11 +32,12 @@ class BoundPlugin:
 
     @param row: the plugin entity.
     @ivar config: what the plugin's C{prepare} made of it.
+    @ivar has_references: whether it depends on secrets in vaults.
     """
 
     __slots__ = (
-        "access", "body_filter", "config", "header_filter", "log", "name", "priority", "response",
-        "rewrite", "row",
+        "access", "body_filter", "config", "has_references", "header_filter", "log", "name",
+        "priority", "response", "rewrite", "row",
     )  # fmt: skip
 
     rewrite: Handler
@@ -45,7 +51,8 @@ class BoundPlugin:
         self.row = row
         self.name = plugin.name
         self.priority = plugin.priority
-        self.config = plugin.prepare(resolve_references(row["config"], node))
+        self.config = plugin.prepare(resolve_references(plugin, row["config"], node))
+        self.has_references = has_references(plugin, row["config"])
         for phase in (*WAITING, *IMMEDIATE):
             method = getattr(plugin, phase, None)
             bound = None if method is None else _bind(method, self.config, row, node)
@@ -67,15 +74,33 @@ def check_phases(plugin: IPlugin) -> None:
         )
 
 
-def resolve_references(config: Any, node: Node) -> Any:
-    """A configuration with each vault reference replaced by what it stands for."""
-    if isinstance(config, str):
-        return node.resolve_vault(config) if config.startswith("{vault://") else config
-    if isinstance(config, Mapping):
-        return {key: resolve_references(value, node) for key, value in config.items()}
-    if isinstance(config, list):
-        return [resolve_references(value, node) for value in config]
-    return config
+def resolve_references(plugin: IPlugin, config: Mapping[str, Any], node: Node) -> dict[str, Any]:
+    """A configuration with each vault reference replaced by what it stands for.
+
+    Only fields that the schema marks as referenceable may hold references; elsewhere such text is
+    just text. A secret that cannot be had is empty and is warned of (Kong: C{kong/db/schema}).
+    """
+
+    def resolve(reference: str) -> str:
+        try:
+            return node.resolve_vault(reference)
+        except VaultError as error:
+            log.warn(
+                "{plugin}: unable to resolve reference {reference}: {error}",
+                plugin=plugin.name,
+                reference=reference,
+                error=str(error),
+            )
+            return ""
+
+    record = plugin.subschema.fields["config"].record
+    return dict(config) if record is None else with_secrets(record, config, resolve)
+
+
+def has_references(plugin: IPlugin, config: Mapping[str, Any]) -> bool:
+    """Whether a configuration refers to secrets."""
+    record = plugin.subschema.fields["config"].record
+    return record is not None and next(references(record, config), None) is not None
 
 
 def _bind(

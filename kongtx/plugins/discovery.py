@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
-from pkgutil import iter_modules
 from typing import Any
 
 from twisted.plugin import getPlugins
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
+from kongtx.conf.bundled import PLUGINS
 from kongtx.plugins.bound import check_phases
 from kongtx.plugins.errors import PluginError, PluginNotInstalled
 from kongtx.plugins.interfaces import IPlugin
@@ -25,12 +24,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 def bundled_names() -> list[str]:
     """The names of the plugins that come with kongtx, sorted."""
-    package = import_module("kongtx.plugins")
-    return sorted(
-        module.name.replace("_", "-")
-        for module in iter_modules(package.__path__)
-        if module.ispkg and find_spec(f"kongtx.plugins.{module.name}.handler")
-    )
+    return list(PLUGINS)
 
 
 def load(wanted: Iterable[str]) -> dict[str, IPlugin]:

@@ -99,6 +99,7 @@ class PluginIterator:
     @param rows: plugin entities; those that are not enabled neither run nor shadow others.
     @param plugins: the loaded plugins by name.
     @param before: the iterator of the snapshot before; what it has of an unchanged row is kept.
+    @param secrets_changed: what refers to a vault is not kept.
     @raise PluginError: if a row is of a plugin that is not loaded.
     """
 
@@ -110,6 +111,7 @@ class PluginIterator:
         plugins: Mapping[str, IPlugin],
         node: Node,
         before: PluginIterator | None = None,
+        secrets_changed: bool = False,
     ) -> None:
         self._plugins = plugins
         kept = before._bound if before is not None else {}
@@ -119,7 +121,7 @@ class PluginIterator:
             if not row["enabled"]:
                 continue
             bound = kept.get(row["id"])
-            if bound is None or bound.row != row:
+            if bound is None or bound.row != row or (secrets_changed and bound.has_references):
                 bound = self._bind(row, node)
             self._bound[row["id"]] = bound
             names.setdefault(row["name"], _Configurations(row["name"])).add(bound)

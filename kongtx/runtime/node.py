@@ -25,7 +25,6 @@ from kongtx.balancer.balancers import Balancers
 from kongtx.cache.multilevel import MultiLevelCache, Options
 from kongtx.cache.shared import SharedMemory
 from kongtx.conf import Configuration
-from kongtx.conf.vault import EnvVault, resolve, settings_of
 from kongtx.db.interfaces import IConnector
 from kongtx.db.off import OffConnector
 from kongtx.db.sqlite.connector import SQLiteConnector
@@ -50,6 +49,7 @@ from kongtx.runtime.nodeinfo import NodeInfo
 from kongtx.runtime.schemas import make_registry
 from kongtx.runtime.settings import admin_settings, gateway_settings
 from kongtx.runtime.snapshot import SnapshotKeeper
+from kongtx.runtime.vaults import Vaults
 
 #: The channel on which workers tell each other what they wrote to the store.
 STORE_CHANNEL = "store"
@@ -96,6 +96,7 @@ class GatewayNode(MultiService):
             prober=Prober(reactor),
             probes_here=lambda: self._probes,
         )
+        self.vaults = Vaults(conf.loaded_vaults, conf.vault_properties, os.environ)
         self.plugin_node = self._make_plugin_node()
         self.keeper = SnapshotKeeper(
             self.store,
@@ -104,6 +105,7 @@ class GatewayNode(MultiService):
             self.balancers,
             conf.router_flavor,
             self._apply,
+            followers=[self.vaults.update],
         )
         self.upstream_tls = UnverifiedTLS(reactor)
         self.pool = UpstreamPool(
@@ -283,10 +285,6 @@ class GatewayNode(MultiService):
     # -- parts ---------------------------------------------------------------------------------
     def _make_plugin_node(self) -> PluginNode:
         conf, context = self.conf, self.context
-        vaults = {"env": EnvVault(os.environ)}
-        options: Mapping[str, Mapping[str, str]] = {
-            "env": settings_of("env", conf.vault_properties)
-        }
         return PluginNode(
             node_id=node_id(conf),
             worker_id=context.worker_id,
@@ -299,7 +297,7 @@ class GatewayNode(MultiService):
             reactor=context.clock,
             is_trusted=lambda address: address in self.gateway.trusted_peers,
             has_upstream=self._has_upstream,
-            resolve_vault=lambda reference: resolve(reference, vaults, options),
+            resolve_vault=self.vaults.resolve,
             statistics=self._statistics,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -23,11 +23,22 @@ from kongtx.router.errors import RouterError
 
 Entity = dict[str, Any]
 Rows = dict[str, dict[str, Entity]]
+Follower = Callable[[Rows, Mapping[str, set[str]]], object]
 #: A changed entity: its schema's name and its id.
 Changed = tuple[str, str]
 
 #: Schemas whose entities the data plane holds; all others are looked up when they are needed.
-HELD = ("services", "routes", "plugins", "upstreams", "targets")
+HELD = (
+    "services",
+    "routes",
+    "plugins",
+    "upstreams",
+    "targets",
+    "certificates",
+    "snis",
+    "ca_certificates",
+    "vaults",
+)
 
 
 @implementer(ISnapshot)
@@ -51,6 +62,8 @@ class SnapshotKeeper:
     one entity is logged and leaves the others in force.
 
     @param apply: takes each new snapshot.
+    @param followers: called before that with all rows, by schema and id, and the ids of those that
+        may have changed, by schema.
     @ivar current: the snapshot in force.
     """
 
@@ -64,6 +77,7 @@ class SnapshotKeeper:
         balancers: Balancers,
         flavor: str,
         apply: Callable[[Snapshot], object],
+        followers: Sequence[Follower] = (),
     ) -> None:
         self._store = store
         self._plugins = plugins
@@ -71,6 +85,7 @@ class SnapshotKeeper:
         self._balancers = balancers
         self._flavor = flavor
         self._apply = apply
+        self._followers = followers
         self._rows: Rows = {name: {} for name in HELD}
         self._pending: set[Changed] = set()
         self._reload = False
@@ -171,10 +186,12 @@ class SnapshotKeeper:
         rows = self._rows
         if touched["upstreams"] or touched["targets"]:
             self._balancers.update(rows["upstreams"].values(), rows["targets"].values())
+        for follow in self._followers:
+            follow(rows, touched)
         router = self._route(touched)
         plugins = self.current.plugins
-        if touched["plugins"]:
-            plugins = self._iterate(plugins)
+        if touched["plugins"] or touched["vaults"]:
+            plugins = self._iterate(plugins, secrets_changed=bool(touched["vaults"]))
             plugins.configure()
         self.current = Snapshot(router, plugins, self._balancers)
         self._apply(self.current)
@@ -217,10 +234,10 @@ class SnapshotKeeper:
                 )
         return router
 
-    def _iterate(self, before: PluginIterator) -> PluginIterator:
+    def _iterate(self, before: PluginIterator, secrets_changed: bool) -> PluginIterator:
         rows = list(self._rows["plugins"].values())
         try:
-            return PluginIterator(rows, self._plugins, self._node, before)
+            return PluginIterator(rows, self._plugins, self._node, before, secrets_changed)
         except KongtxError as error:
             self._log.error(
                 "the plugins' configurations stay as they were: {error}", error=str(error)

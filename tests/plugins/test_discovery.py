@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
+from kongtx.conf.bundled import PLUGINS
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.discovery import bundled_names, check, load
 from kongtx.plugins.errors import PluginError, PluginNotInstalled
+from kongtx.plugins.schemas import BUNDLED
 from kongtx.schema.fields import record
 from kongtx.schema.schema import Subschema
 
@@ -105,3 +110,14 @@ def test_what_cannot_work_is_refused(facts: dict[str, Any], message: str) -> Non
 def test_an_object_that_is_no_plugin_is_refused() -> None:
     with pytest.raises(PluginError, match="does not provide IPlugin"):
         check(object())  # type: ignore[arg-type]
+
+
+def test_the_word_bundled_and_the_code_that_is_there_agree() -> None:
+    package = import_module("kongtx.plugins")
+    found = [
+        module.name.replace("_", "-")
+        for module in iter_modules(package.__path__)
+        if module.ispkg and find_spec(f"kongtx.plugins.{module.name}.handler")
+    ]
+    assert sorted(found) == bundled_names() == list(PLUGINS)
+    assert set(PLUGINS) <= set(BUNDLED)

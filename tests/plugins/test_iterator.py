@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
+from kongtx.conf.errors import VaultError
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.errors import PluginError
 from kongtx.plugins.iterator import PluginIterator, in_order
@@ -22,7 +23,7 @@ from kongtx.proxy.interfaces import (
     IPluginPlan,
     ShortCircuit,
 )
-from kongtx.schema.fields import record
+from kongtx.schema.fields import array, map_of, record, string
 from kongtx.schema.schema import Subschema
 from kongtx.testing.node import make_node
 from kongtx.testing.request import FakeRequest
@@ -184,13 +185,50 @@ def test_handlers_get_the_prepared_configuration_and_the_requests_kong() -> None
     assert request.answer.status == 403
 
 
-def test_vault_references_in_a_configuration_are_resolved() -> None:
+SECRETS = {
+    "a": array(string(referenceable=True)),
+    "b": map_of(string(), string(referenceable=True)),
+    "c": string(),
+}
+
+
+def test_vault_references_are_resolved_in_the_fields_that_may_hold_them() -> None:
     node = make_node(resolve_vault=lambda reference: f"<{reference[9:-1]}>")
-    config = {"a": ["{vault://env/x}", "plain"], "b": {"c": "{vault://env/y}"}, "d": 1}
-    one = PluginIterator([row("a", config)], {"a": plugin("a")}, node)
+    text = "{vault://env/z}"
+    config = {"a": ["{vault://env/x}", "plain"], "b": {"c": "{vault://env/y}"}, "c": text}
+    secret = plugin("a", subschema=Subschema({"config": record(SECRETS)}))
+    one = PluginIterator([row("a", config)], {"a": secret}, node)
     assert one.global_handlers[0].config == {
-        "a": ["<env/x>", "plain"], "b": {"c": "<env/y>"}, "d": 1,
+        "a": ["<env/x>", "plain"], "b": {"c": "<env/y>"}, "c": text,
     }  # fmt: skip
+
+
+def test_a_secret_that_cannot_be_had_is_empty_and_warned_of() -> None:
+    def refuse(reference: str) -> str:
+        raise VaultError("no such secret")
+
+    secret = plugin("a", subschema=Subschema({"config": record(SECRETS)}))
+    rows = [row("a", {"a": ["{vault://env/x}"]})]
+    with capturedLogs() as captured:
+        one = PluginIterator(rows, {"a": secret}, make_node(resolve_vault=refuse))
+    assert one.global_handlers[0].config == {"a": [""]}
+    assert [(each["plugin"], each["error"]) for each in captured] == [("a", "no such secret")]
+
+
+def test_a_change_of_vaults_renews_what_refers_to_them_alone() -> None:
+    secrets = iter(["old", "new"])
+    node = make_node(resolve_vault=lambda reference: next(secrets))
+    plugins = {
+        "a": plugin("a", subschema=Subschema({"config": record(SECRETS)})),
+        "b": plugin("b"),
+    }
+    rows = [row("a", {"b": {"x": "{vault://v/x}"}}), row("b")]
+    before = PluginIterator(rows, plugins, node)
+    after = PluginIterator(rows, plugins, node, before, secrets_changed=True)
+    configs = {each.name: each for each in after.global_handlers}
+    assert configs["a"].config == {"b": {"x": "new"}}
+    assert configs["b"] in before.global_handlers
+    assert configs["a"] not in before.global_handlers
 
 
 def test_the_names_in_use_are_told() -> None:
