@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 
 class ServerConnection(StreamConnection):
-    """A connection that a port accepted, or that was adopted."""
+    """A connection that a port accepted, or that was adopted.
+
+    @ivar proxy_header: the L{kongtx.net.proxy_protocol.ProxyHeader} it began with, or None.
+    """
 
     __slots__ = ("_factory", "server", "sessionno")
+
+    proxy_header: Any = None
 
     def __init__(self, reactor: KongtxReactor, factory: Any, server: Any) -> None:
         super().__init__(reactor)

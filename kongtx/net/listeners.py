@@ -21,7 +21,7 @@ from kongtx.net.errors import ProxyProtocolError
 from kongtx.net.facts import TLSSettings, keep_server_names
 from kongtx.net.interfaces import INativeReactor
 from kongtx.net.ports import TCPPort
-from kongtx.net.proxy_protocol import ProxyDecoder, ProxyHeader
+from kongtx.net.proxy_protocol import ProxyDecoder
 from kongtx.net.stock import StockListenerFactory
 from kongtx.net.tls import TLSConnection
 
@@ -35,7 +35,6 @@ class _ReadsProxyHeader(ServerConnection):
 
     _decoder: ProxyDecoder | None
     _overdue: Any
-    proxy_header: ProxyHeader | None
 
     def __init__(self, header_timeout: float | None, *args: Any) -> None:
         super().__init__(*args)

@@ -210,3 +210,38 @@ def test_server_names_are_kept_once_however_often_it_is_asked_for(server_context
     first = server_context.sni_callback
     keep_server_names(server_context)
     assert server_context.sni_callback is first
+
+
+def test_a_listener_with_neither_is_a_plain_one(any_reactor, talk):
+    factory = Recorders(echo)
+    port = listen_tls(any_reactor, 0, factory, None, interface="127.0.0.1")
+
+    def script():
+        with connected(port) as client:
+            client.sendall(b"x")
+            return client.recv(1)
+
+    assert talk(script) == b"x"
+    assert getattr(factory.made[0].transport, "proxy_header", None) is None
+
+
+def test_tls_is_spoken_on_an_adopted_unix_socket(any_reactor, talk, authority, server_context):
+    factory = Recorders(echo)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
+        path = f"{directory}/socket"
+        listener.bind(path)
+        listener.listen()
+        listener.setblocking(False)
+        adopt_listener(any_reactor, listener.fileno(), socket.AF_UNIX, factory, server_context)
+
+        def script():
+            with socket.socket(socket.AF_UNIX) as plain:
+                plain.settimeout(2)
+                plain.connect(path)
+                with context.wrap_socket(plain, server_hostname="localhost") as client:
+                    client.sendall(b"x")
+                    return client.recv(1)
+
+        assert talk(script) == b"x"
