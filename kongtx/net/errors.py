@@ -59,3 +59,12 @@ class ProxyHeaderTooLongError(ProxyProtocolError):
         super().__init__(
             f"the PROXY protocol header has {length} bytes or more; at most {limit} are allowed"
         )
+
+
+class UnsupportedByPython(NetworkError):
+    """Something that the L{ssl} module does not offer cannot be had from this Python either."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"this Python's ssl module is not known well enough for {what}; use CPython"
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from attrs import frozen
 from twisted.internet.interfaces import IListeningPort
 
 from kongtx.conf import Configuration, KeepAlive, Listen
+from kongtx.net.listeners import adopt_listener
 from kongtx.runtime.errors import ListenError
 from kongtx.runtime.prefix import is_listened_on
 
@@ -44,14 +46,31 @@ class Listener:
         """Where it really listens, as C{getsockname} says: with the port that 0 became."""
         return self.sockets[0].getsockname()
 
-    def adopt(self, reactor: Any, factory: Any) -> list[IListeningPort]:
-        """Accept connections and give them to a protocol factory.
+    def adopt(
+        self,
+        reactor: Any,
+        factory: Any,
+        context: ssl.SSLContext | None = None,
+        handshake_timeout: float = 60.0,
+    ) -> list[IListeningPort]:
+        """Accept connections and give them to a protocol factory, once they have shaken hands.
 
         @param reactor: provides C{IReactorSocket}.
+        @param context: for those that speak TLS.
+        @param handshake_timeout: seconds for TLS, and before it for a PROXY protocol header.
         @return: ports whose C{stopListening} ends that, for this process alone.
         """
         return [
-            reactor.adoptStreamPort(each.fileno(), each.family, factory) for each in self.sockets
+            adopt_listener(
+                reactor,
+                each.fileno(),
+                each.family,
+                factory,
+                context,
+                proxy_protocol=self.listen.proxy_protocol,
+                handshake_timeout=handshake_timeout,
+            )
+            for each in self.sockets
         ]
 
 

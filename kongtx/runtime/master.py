@@ -21,6 +21,7 @@ from kongtx.conf import Configuration, effective
 from kongtx.errors import KongtxError
 from kongtx.lib.loglevel import notice
 from kongtx.runtime import notify, prefix
+from kongtx.runtime.certificates import make_default_certificates
 from kongtx.runtime.daemon import StartReport, redirect_output, to_background
 from kongtx.runtime.engine import IEngine
 from kongtx.runtime.launch import DEFAULT_NODE
@@ -270,6 +271,7 @@ class MainService(Service):
         listeners = self._listeners.changed(wanted(conf, self._kinds), conf.worker_count)
         try:
             effective.write(conf)
+            make_default_certificates(conf, self._user)
             await self._engine.reload(conf, listeners)
         except BaseException:
             effective.write(old)

@@ -49,6 +49,7 @@ from kongtx.runtime.nodeinfo import NodeInfo
 from kongtx.runtime.schemas import make_registry
 from kongtx.runtime.settings import admin_settings, gateway_settings
 from kongtx.runtime.snapshot import SnapshotKeeper
+from kongtx.runtime.tls import ListenerTLS
 from kongtx.runtime.vaults import Vaults
 
 #: The channel on which workers tell each other what they wrote to the store.
@@ -98,6 +99,7 @@ class GatewayNode(MultiService):
         )
         self.vaults = Vaults(conf.loaded_vaults, conf.vault_properties, os.environ)
         self.plugin_node = self._make_plugin_node()
+        self.listener_tls = ListenerTLS(conf, reactor, self.plugin_node.resolve_vault)
         self.keeper = SnapshotKeeper(
             self.store,
             self.plugins,
@@ -105,7 +107,7 @@ class GatewayNode(MultiService):
             self.balancers,
             conf.router_flavor,
             self._apply,
-            followers=[self.vaults.update],
+            followers=[self.vaults.update, self.listener_tls.update],
         )
         self.upstream_tls = UnverifiedTLS(reactor)
         self.pool = UpstreamPool(
@@ -157,14 +159,15 @@ class GatewayNode(MultiService):
 
     def _listen(self) -> None:
         for listener in self.context.listeners:
-            factory = self._factory_of(listener)
-            if factory is not None:
-                self._ports += listener.adopt(self.context.clock, factory)
+            self._ports += listener.adopt(
+                self.context.clock,
+                self._factory_of(listener),
+                self.listener_tls.context_for(listener),
+                self.conf.nginx_http_client_header_timeout_seconds,
+            )
 
     def _factory_of(self, listener: Listener) -> Any:
         """What serves the connections of a listener."""
-        if listener.listen.ssl:
-            return None
         if listener.kind == "proxy":
             return self.gateway.listener_factory(listener.listen)
         if listener.kind == "admin":
@@ -206,6 +209,7 @@ class GatewayNode(MultiService):
             self.health.stopService()
         self.balancers.stop()
         await self._close_plugins()
+        self.listener_tls.stop()
         await DeferredList([self.pool.close()], consumeErrors=True)
         self.cache.close()
         await self.store.stop()

@@ -9,8 +9,10 @@ import stat
 from twisted.logger import Logger
 
 from kongtx.conf import Configuration, effective
+from kongtx.runtime.certificates import make_default_certificates
 from kongtx.runtime.errors import PrefixError
 from kongtx.runtime.privileges import User
+from kongtx.tls.tickets import make_secret
 
 #: What is made below the prefix. Kong: kong/cmd/utils/prefix_handler.lua.
 DIRECTORIES = ("pids", "logs", "ssl", "sockets")
@@ -103,7 +105,8 @@ def remove_dangling_sockets(directory: str) -> None:
 
 
 def prepare(conf: Configuration, user: User | None = None) -> None:
-    """Make the prefix directory ready for a start, and write the effective configuration there.
+    """Make the prefix directory ready for a start: with the effective configuration, and what TLS
+    needs at first.
 
     @param user: whom the workers run as.
     @raise PrefixError: it cannot be used.
@@ -113,6 +116,10 @@ def prepare(conf: Configuration, user: User | None = None) -> None:
     remove_dangling_sockets(conf.socket_path)
     try:
         effective.write(conf)
+        make_default_certificates(conf, user)
+        secret = make_secret(conf.prefixed("ssl"))
+        if user is not None:
+            os.chown(secret, user.uid, user.gid)
     except OSError as error:
         raise PrefixError(
             f"could not prepare the prefix at {conf.prefix}: {error.filename}: {error.strerror}"

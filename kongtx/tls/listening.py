@@ -1,0 +1,106 @@
+"""TLS on listeners: one context for each, which chooses a certificate at each handshake."""
+
+from __future__ import annotations
+
+import ssl
+import time as _time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.logger import Logger
+
+from kongtx.net import openssl
+from kongtx.tls.certificates import ServerCertificates
+from kongtx.tls.errors import TLSError
+from kongtx.tls.handshake import Handshake
+from kongtx.tls.tickets import keys_at, seconds_left
+
+#: What may be done to each handshake.
+Hook = Callable[[Handshake], None]
+
+_INTERNAL_ERROR = ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
+
+
+class CertificateChooser:
+    """The SNI callback of a listener.
+
+    @param certificates: those of the store.
+    @param hooks: called in each handshake, once its certificate is chosen; the list may change.
+    """
+
+    _log = Logger()
+
+    def __init__(self, certificates: ServerCertificates, hooks: Sequence[Hook] = ()) -> None:
+        self._certificates = certificates
+        self._hooks = hooks
+
+    def __call__(self, connection: Any, name: str | None, context: ssl.SSLContext) -> int | None:
+        name = name.lower() if name else None
+        try:
+            chosen = self._certificates.find(name)
+            if chosen is not None:
+                connection.context = chosen
+            if self._hooks:
+                handshake = Handshake(connection, name)
+                for hook in self._hooks:
+                    hook(handshake)
+        except TLSError as error:
+            self._log.error(
+                "TLS handshake for {name} is refused: {error}", name=name, error=str(error)
+            )
+            return _INTERNAL_ERROR
+        except Exception:
+            # The ssl module would print it and tell nobody what it was about.
+            self._log.failure("TLS handshake for {name} failed", name=name)
+            return _INTERNAL_ERROR
+        return None
+
+
+class SharedTickets:
+    """Keeps the ticket keys of some contexts in step with those of other workers.
+
+    @param clock: provides C{IReactorTime}; when the keys change.
+    @param time: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        timeout_s: float,
+        clock: Any,
+        time: Callable[[], float] = _time.time,
+    ) -> None:
+        self._secret = secret
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._time = time
+        self._contexts: list[ssl.SSLContext] = []
+        self._next: Any = None
+
+    def add(self, context: ssl.SSLContext) -> None:
+        """Share the sessions of a listener's context.
+
+        @raise UnsupportedByPython: this Python cannot.
+        """
+        openssl.set_session_timeout(context, self._timeout_s)
+        openssl.set_ticket_keys(context, keys_at(self._secret, self._time()))
+        self._contexts.append(context)
+        if self._next is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        # A moment late, so that the new period has begun by any clock.
+        self._next = self._clock.callLater(seconds_left(self._time()) + 1, self._change)
+
+    def _change(self) -> None:
+        keys = keys_at(self._secret, self._time())
+        for context in self._contexts:
+            openssl.set_ticket_keys(context, keys)
+        self._wait()
+
+    def stop(self) -> None:
+        """Change the keys no more."""
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        self._next = None
+        self._contexts.clear()

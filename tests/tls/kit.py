@@ -1,0 +1,142 @@
+"""A TLS client of its own thread, and certificates of an authority of the tests."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import tempfile
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trustme
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+
+@lru_cache
+def authority(number: int = 0) -> trustme.CA:
+    """An authority of this run."""
+    return trustme.CA(organization_name=f"kongtx tests {number}")
+
+
+@lru_cache
+def issued(*names: str, number: int = 0, kind: str = "ECDSA", **options: Any) -> trustme.LeafCert:
+    """A certificate of an authority of this run."""
+    return authority(number).issue_cert(*names, key_type=trustme.KeyType[kind], **options)
+
+
+def chain_pem(leaf: trustme.LeafCert) -> str:
+    """A certificate and its chain."""
+    return "".join(each.bytes().decode() for each in leaf.cert_chain_pems)
+
+
+def key_pem(leaf: trustme.LeafCert) -> str:
+    """A certificate's private key."""
+    return leaf.private_key_pem.bytes().decode()
+
+
+def ca_pem(number: int = 0) -> str:
+    """An authority's own certificate."""
+    return authority(number).cert_pem.bytes().decode()
+
+
+def entity(leaf: trustme.LeafCert, *snis: str, **fields: Any) -> dict[str, Any]:
+    """A certificate entity, as in a declarative file."""
+    named = [{"name": name} for name in snis]
+    return {"cert": chain_pem(leaf), "key": key_pem(leaf), "snis": named, **fields}
+
+
+def stored(leaf: trustme.LeafCert, *snis: str) -> dict[str, Any]:
+    """A certificate entity, as the Admin API takes it."""
+    return {"cert": chain_pem(leaf), "key": key_pem(leaf), "snis": list(snis)}
+
+
+@attrs.frozen
+class Seen:
+    """What a client saw."""
+
+    certificate: x509.Certificate
+    version: str | None
+    cipher: str
+    alpn: str | None
+    resumed: bool
+    session: Any
+    status: int
+    body: bytes
+
+    @property
+    def names(self) -> list[str]:
+        """The DNS names in the server's certificate."""
+        found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return found.value.get_values_for_type(x509.DNSName)
+
+
+def client_context(trust: int | None = None) -> ssl.SSLContext:
+    """A client's context: trusts an authority of the tests, or everybody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    if trust is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        authority(trust).configure_trust(context)
+    return context
+
+
+def with_certificate(context: ssl.SSLContext, leaf: trustme.LeafCert) -> ssl.SSLContext:
+    """Let a client show a certificate."""
+    leaf.configure_cert(context)
+    return context
+
+
+def fetch(
+    port: int,
+    name: str | None = "localhost",
+    path: str = "/",
+    context: ssl.SSLContext | None = None,
+    session: Any = None,
+    headers: str = "",
+    host: str | None = None,
+) -> Seen:
+    """One request over TLS; waits for its end."""
+    context = context or client_context()
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=name, session=session) as tls,
+    ):
+        der = tls.getpeercert(binary_form=True)
+        assert der is not None
+        cipher = tls.cipher()
+        assert cipher is not None
+        about = (tls.version(), cipher[0], tls.selected_alpn_protocol(), tls.session_reused)
+        asked = f"GET {path} HTTP/1.1\r\nHost: {host or name or 'x'}\r\n{headers}"
+        tls.sendall(f"{asked}Connection: close\r\n\r\n".encode())
+        answer = b""
+        with suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            while data := tls.recv(65536):
+                answer += data
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status = int(head[9:12] or b"0")
+        certificate = x509.load_der_x509_certificate(der)
+        return Seen(certificate, *about[:3], bool(about[3]), tls.session, status, body)
+
+
+def get(*args: Any, **options: Any) -> Deferred[Seen]:
+    """L{fetch} in a thread, for gateways in this process."""
+    return deferToThread(fetch, *args, **options)
+
+
+def port_of(url: str) -> int:
+    """The port in a URL."""
+    return int(url.rsplit(":", 1)[1])
+
+
+def written(data: str) -> str:
+    """A file with some text, for programs; below the system's directory for such."""
+    with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
+        file.write(data)
+    return str(Path(file.name))
