@@ -12,6 +12,7 @@ from zope.interface import implementer
 from kongtx.proxy import pages
 from kongtx.proxy.bodies import BodyStore
 from kongtx.proxy.errors import BodyLost
+from kongtx.proxy.forwarding import DROPPED
 from kongtx.proxy.interfaces import BodyTooLarge, IRequestContext, ITry, ShortCircuit
 
 if TYPE_CHECKING:
@@ -136,6 +137,11 @@ class RequestContext:
     pdk: Any = None
     hash_cookie: HashCookie | None = None
     headers_changed = False
+    #: Once they are changed: names and headers as received.
+    received_headers: tuple[Sequence[bytes], Sequence[Header]] = ((), ())
+    #: All that was changed, if headers have been added only and the gateway sets none of them
+    #: itself; else L{None}.
+    added_headers: list[Header] | None = None
     phase = ""
     receive_ms = -1
     total_ms = 0
@@ -272,44 +278,59 @@ class RequestContext:
         """Take a copy before the first change: the connection's next request may share them."""
         if not self.headers_changed:
             self.headers_changed = True
+            self.received_headers = self._names, self.headers
+            self.added_headers = []
             self._names = list(self._names)
             self.headers = list(self.headers)
             self._fields = dict(self._fields)
 
-    def add_header(self, name: bytes, value: bytes) -> None:
-        _check_field(name, value)
-        self._own_headers()
+    def _add(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
         self._names.append(name)
         self.headers.append((lower, value))
         self._fields.setdefault(lower, value)
-        if lower == b"host":
+        if self.added_headers is not None:
+            if lower in DROPPED:
+                self.added_headers = None
+            else:
+                self.added_headers.append((name, value))
+
+    def _remove(self, names: Set[bytes]) -> None:
+        self.added_headers = None
+        for name in names:
+            self._fields.pop(name, None)
+        kept = [index for index, header in enumerate(self.headers) if header[0] not in names]
+        self._names = [self._names[index] for index in kept]
+        self.headers = [self.headers[index] for index in kept]
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        _check_field(name, value)
+        self._own_headers()
+        self._add(name, value)
+        if name.lower() == b"host":
             self.upstream_host = value
 
     def clear_header(self, name: bytes) -> None:
         lower = name.lower()
-        if lower not in self._fields:
-            return
-        self._own_headers()
-        del self._fields[lower]
-        kept = [index for index, header in enumerate(self.headers) if header[0] != lower]
-        self._names = [self._names[index] for index in kept]
-        self.headers = [self.headers[index] for index in kept]
+        if lower in self._fields:
+            self._own_headers()
+            self._remove({lower})
 
     def replace_headers(self, names: Set[bytes], headers: Sequence[Header]) -> None:
         self._own_headers()
+        if not names.isdisjoint(self._fields):
+            self._remove(names)
+        lowered = [(name.lower(), value) for name, value in headers]
+        self._names += [name for name, _ in headers]
+        self.headers += lowered
         fields = self._fields
-        if not names.isdisjoint(fields):
-            for name in names:
-                fields.pop(name, None)
-            kept = [index for index, header in enumerate(self.headers) if header[0] not in names]
-            self._names = [self._names[index] for index in kept]
-            self.headers = [self.headers[index] for index in kept]
-        for name, value in headers:
-            lower = name.lower()
-            self._names.append(name)
-            self.headers.append((lower, value))
+        for lower, value in lowered:
             fields.setdefault(lower, value)
+        if self.added_headers is not None:
+            if DROPPED.isdisjoint([lower for lower, _ in lowered]):
+                self.added_headers += headers
+            else:
+                self.added_headers = None
 
     # -- the request's body ------------------------------------------------------------------
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kongtx.http.heads import connection_tokens
@@ -10,8 +11,10 @@ from kongtx.http.paths import escape_path
 if TYPE_CHECKING:
     from kongtx.proxy.context import RequestContext
 
+Header = tuple[bytes, bytes]
+
 # What the gateway sets itself, or what concerns one connection (RFC 9110 §7.6.1).
-_DROPPED: Final = frozenset(
+_ALWAYS_DROPPED: Final = frozenset(
     (
         b"connection",
         b"content-length",
@@ -34,7 +37,8 @@ _DROPPED: Final = frozenset(
     )
 )
 _REQUEST_ID: Final = b"x-kong-request-id"
-_DROPPED_WITH_ID: Final = _DROPPED | {_REQUEST_ID}
+#: What L{build_head} does not take from the request's headers.
+DROPPED: Final = _ALWAYS_DROPPED | {_REQUEST_ID}
 _COMMON_CONNECTION: Final = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
 
 
@@ -97,9 +101,19 @@ def build_head(request: RequestContext, host: bytes, upgrade: bytes, framing: by
     connection = request.connection
     key = (host, match.prefix, upgrade)
     lines = connection.memo
-    if lines is None or lines[0] != key or request.headers_changed or gateway.trusted_peers:
-        lines = (key, *_build_lines(request, host, upgrade))
-        if not request.headers_changed:
+    names: Sequence[bytes] = request._names
+    headers: Sequence[Header] = request.headers
+    rebuilt = lines is None or lines[0] != key or gateway.trusted_peers
+    added = b""
+    if request.headers_changed:
+        if request.added_headers is None:
+            rebuilt = True
+        else:
+            names, headers = request.received_headers
+            added = b"".join([b"%b: %b\r\n" % header for header in request.added_headers])
+    if rebuilt:
+        lines = (key, *_build_lines(request, host, upgrade, names, headers))
+        if not request.headers_changed or request.added_headers is not None:
             connection.memo = lines
     _, before, middle, after = lines
     path = request._fields.get(b"x-forwarded-path") if request.trusted else None
@@ -113,13 +127,20 @@ def build_head(request: RequestContext, host: bytes, upgrade: bytes, framing: by
             middle,
             request.request_id if gateway.sends_id_upstream else b"",
             after,
+            added,
             framing,
             b"\r\n",
         )
     )
 
 
-def _build_lines(request: RequestContext, host: bytes, upgrade: bytes) -> tuple[bytes, ...]:
+def _build_lines(
+    request: RequestContext,
+    host: bytes,
+    upgrade: bytes,
+    names: Sequence[bytes],
+    headers: Sequence[Header],
+) -> tuple[bytes, ...]:
     """What stands before the forwarded path, between it and the request's id, and after that."""
     gateway = request.gateway
     fields = request._fields
@@ -137,11 +158,11 @@ def _build_lines(request: RequestContext, host: bytes, upgrade: bytes) -> tuple[
     middle = b"\r\n"
     if prefix and prefix != b"/":
         middle = b"\r\nX-Forwarded-Prefix: %b\r\n" % prefix
-    dropped = _DROPPED
+    dropped = _ALWAYS_DROPPED
     after = b""
     if gateway.sends_id_upstream:
         middle += b"X-Kong-Request-Id: "
-        dropped = _DROPPED_WITH_ID
+        dropped = DROPPED
         after = b"\r\n"
     if upgrade:
         after += b"Connection: keep-alive, Upgrade\r\nUpgrade: %b\r\n" % upgrade
@@ -154,7 +175,7 @@ def _build_lines(request: RequestContext, host: bytes, upgrade: bytes) -> tuple[
         after += b"TE: trailers\r\n"
     kept = [
         b"%b: %b\r\n" % (name, header[1])
-        for name, header in zip(request._names, request.headers, strict=True)
+        for name, header in zip(names, headers, strict=True)
         if header[0] not in dropped
     ]
     return before, middle, after + b"".join(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,6 +18,8 @@ from kongtx.proxy.phases import EMPTY, as_deferred, report
 from kongtx.proxy.routes import RouteState
 
 Header = tuple[bytes, bytes]
+
+_FRAMING: Final = re.compile(rb"\n(?=[CcTt])(?i:content-length|transfer-encoding)[ \t]*:")
 
 log = Logger()
 
@@ -174,6 +177,11 @@ class Relaying(Answering):
         """The headers that were set before the response came, as lines."""
         if self.hash_cookie is not None:
             early.append((b"Set-Cookie", self.hash_cookie.header))
+        lines = b"\n%b\r\n" % b"\r\n".join(map(b": ".join, early))
+        ends = len(early)
+        whole = lines.count(b"\n") == ends + 1 and lines.count(b"\r") == ends
+        if whole and _FRAMING.search(lines) is None:
+            return lines[1:]
         return b"".join(
             [b"%b: %b\r\n" % header for header in without(sendable(early), b"content-length")]
         )

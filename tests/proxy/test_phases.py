@@ -632,6 +632,39 @@ async def test_headers_changed_for_one_request_are_not_the_nexts(made: Any, how:
     assert [b"x-kept" in fields for fields in heads] == [True, False, True, True]
 
 
+@pytest.mark.parametrize("by_replacing", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_added_headers_are_each_requests_own(made: Any, by_replacing: bool) -> None:
+    def change(request: Any) -> None:
+        number = request.path[-1:]
+        if number in b"023":
+            if by_replacing:
+                request.replace_headers({b"x-who"}, [(b"X-Who", number), (b"X-Two", b"2")])
+            else:
+                request.add_header(b"X-Who", number)
+                request.add_header(b"X-Two", b"2")
+        if number == b"3":
+            request.add_header(b"X-Forwarded-For", b"1.1.1.1")
+
+    upstream = made.upstream()
+    gateway = made.gateway(upstream, plugins=plugins(Handler("a", access=change)))
+    client = await gateway.connect()
+    for count in range(5):
+        client.transport.write(b"GET /api/%d HTTP/1.1\r\nHost: a\r\nX-Kept: 1\r\n\r\n" % count)
+        await client.until(lambda data, count=count: data.count(b"\r\n\r\nok") == count + 1)
+    heads = [parse_fields(head) for head in upstream.received.split(b"\r\n\r\n") if head]
+    assert [fields.get(b"x-who") for fields in heads] == [[b"0"], None, [b"2"], [b"3"], None]
+    assert [fields.get(b"x-two") for fields in heads] == [[b"2"], None, [b"2"], [b"2"], None]
+    assert [fields[b"x-kept"] for fields in heads] == [[b"1"]] * 5
+    assert [fields[b"x-forwarded-for"] for fields in heads] == [
+        [b"127.0.0.1"],
+        [b"127.0.0.1"],
+        [b"127.0.0.1"],
+        [b"1.1.1.1, 127.0.0.1"],
+        [b"127.0.0.1"],
+    ]
+
+
 @pytest_twisted.ensureDeferred
 async def test_headers_cannot_be_changed_in_place(made: Any) -> None:
     def change(request: Any) -> None:
