@@ -44,20 +44,20 @@ class Resources:
         """The path of the collection."""
         return f"/{self.schema.admin_path}"
 
-    def name_of(self, key: str) -> Any:
-        """The endpoint key's value if the key is one; L{None} for an id."""
-        field = self.schema.endpoint_key
-        if is_uuid(key) or field is None:
-            return None
-        return infer_value(key, self.schema.fields[field])
-
-    async def find(self, call: Call) -> Entity | None:
-        """The entity that the path's parameter of this schema names."""
+    def locate(self, call: Call) -> tuple[str | None, Any]:
+        """By which field the path names an entity, and the value; L{None} is the primary key."""
         key = call.parameter(self.schema.name)
         field = self.schema.endpoint_key
-        if is_uuid(key) or field is None:
-            return await self.entities.select(key)
-        return await self.entities.select_by(field, self.name_of(key))
+        if field is None or is_uuid(key):
+            return None, key
+        return field, infer_value(key, self.schema.fields[field])
+
+    async def find(self, call: Call) -> Entity | None:
+        """The entity that the path names."""
+        field, value = self.locate(call)
+        if field is None:
+            return await self.entities.select(value)
+        return await self.entities.select_by(field, value)
 
     async def get(self, call: Call) -> Entity:
         """As L{find}; ends the call if there is none."""
@@ -72,31 +72,28 @@ class Resources:
 
     async def upsert(self, call: Call, extra: Mapping[str, Any]) -> Entity:
         """Replace or create the entity that the path names."""
-        key = call.parameter(self.schema.name)
+        field, value = self.locate(call)
         data = {**self.data(call), **extra}
-        field = self.schema.endpoint_key
-        if is_uuid(key) or field is None:
-            return await self.entities.upsert(key, data)
-        return await self.entities.upsert_by(field, self.name_of(key), data)
+        if field is None:
+            return await self.entities.upsert(value, data)
+        return await self.entities.upsert_by(field, value, data)
 
     async def update(self, call: Call, extra: Mapping[str, Any]) -> Entity:
         """Change the entity that the path names; C{extra} counts where the body is silent."""
-        key = call.parameter(self.schema.name)
+        field, value = self.locate(call)
         like = await self.find(call) if self.schema.subschema_key is not None else None
         data = {**extra, **self.data(call, like)}
-        field = self.schema.endpoint_key
-        if is_uuid(key) or field is None:
-            return await self.entities.update(key, data)
-        return await self.entities.update_by(field, self.name_of(key), data)
+        if field is None:
+            return await self.entities.update(value, data)
+        return await self.entities.update_by(field, value, data)
 
     async def delete(self, call: Call) -> None:
         """Remove the entity that the path names, if it is there."""
-        key = call.parameter(self.schema.name)
-        field = self.schema.endpoint_key
-        if is_uuid(key) or field is None:
-            await self.entities.delete(key)
+        field, value = self.locate(call)
+        if field is None:
+            await self.entities.delete(value)
         else:
-            await self.entities.delete_by(field, self.name_of(key))
+            await self.entities.delete_by(field, value)
 
     def data(self, call: Call, like: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the body says of an entity."""
