@@ -104,7 +104,7 @@ class Answering(RequestContext):
         """Latencies, Via, Server and the request's id, as the C{headers} property asks."""
         gateway = self.gateway
         headers = self.response_headers
-        if self._proxied:
+        if self._proxied or self.stands_for_upstream:
             if gateway.sends_upstream_latency and self.upstream_latency_ms >= 0:
                 headers.append((b"X-Kong-Upstream-Latency", digits(self.upstream_latency_ms)))
             if gateway.sends_proxy_latency:

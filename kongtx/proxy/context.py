@@ -144,6 +144,7 @@ class RequestContext:
     added_headers: list[Header] | None = None
     phase = ""
     receive_ms = -1
+    stands_for_upstream = False
     total_ms = 0
     upstream_headers: Sequence[Header] = ()
     upstream_response_body: bytes | None = None
@@ -363,6 +364,11 @@ class RequestContext:
             waiter.callback(b"" if self._body is None else self._body.value())
 
     # -- short circuits ----------------------------------------------------------------------
+    def answered_for_upstream(self, now: float) -> None:
+        self.stands_for_upstream = True
+        self.upstream_latency_ms = 0
+        self.proxy_latency_ms = max(0, int((now - self.started) * 1000))
+
     def exit(self, status: int, body: bytes = b"", headers: Sequence[Header] = ()) -> NoReturn:
         self.answer = Answer(status, body, tuple(headers), "exit")
         raise ShortCircuit(f"answered with {status}")

@@ -151,6 +151,14 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
         @raise BodyTooLarge: (or the Deferred fails with it) as soon as it is longer than C{limit}.
         """
 
+    def answered_for_upstream(now: float) -> None:
+        """Take the answer that a plugin is about to give for the upstream's own.
+
+        It gets the headers of one (latencies, C{Via}), of an upstream that took no time.
+
+        @param now: seconds since the epoch.
+        """
+
     def exit(status: int, body: bytes = b"", headers: Sequence[Header] = ()) -> NoReturn:
         """Answer with exactly this. Content-Length is set unless given.
 

@@ -167,6 +167,11 @@ class FakeRequest:
             raise BodyTooLarge(f"the body has more than {limit} bytes")
         return self.body
 
+    def answered_for_upstream(self, now: float) -> None:
+        """Record it as if the upstream had taken no time."""
+        self.upstream_latency_ms = 0
+        self.proxy_latency_ms = int((now - self.started) * 1000)
+
     def exit(
         self, status: int, body: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = ()
     ) -> NoReturn:

@@ -1,1 +1,5 @@
 """The proxy-cache plugin."""
+
+from kongtx.plugins.proxy_cache.handler import ProxyCache
+
+plugin = ProxyCache()
