@@ -337,6 +337,10 @@ class AnsweringChannel:
             self._timer.set(self._settings.seconds() + self._settings.limits.send_timeout)
             self.transport.loseConnection()
 
+    def hang_up(self) -> None:
+        """Close a tunnel after what is still to be sent."""
+        self._close(False)
+
     def drain(self) -> None:
         """Close when the current request has been answered; at once when there is none."""
         if self.exchange is None:

@@ -218,6 +218,12 @@ class ClientChannel(ReplyParser):
         self._tunnel = None
         self.abort()
 
+    def hang_up(self) -> None:
+        """Forget the exchange, and close after what is still to be sent."""
+        self._reply = None
+        self._tunnel = None
+        self.close()
+
     def abort(self) -> None:
         """Cut the connection."""
         self._timer.stop()

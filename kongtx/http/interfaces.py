@@ -100,6 +100,9 @@ class IServerChannel(Interface):
     def abort() -> None:
         """Cut the connection: the response cannot be completed."""
 
+    def hang_up() -> None:
+        """Close a tunnel after what is still to be sent; C{client_lost} follows."""
+
     def send_continue() -> None:
         """Answer C{Expect: 100-continue}, if the client asked and has sent nothing yet."""
 

@@ -291,7 +291,7 @@ class Relaying(Answering):
 
     def _tunnel_ended(self) -> None:
         """The upstream has closed its side of a tunnel."""
-        self.connection.transport.loseConnection()
+        self.connection.hang_up()
 
     def _end_response(self, trailers: Sequence[Header]) -> None:
         self.receive_ms = milliseconds(

@@ -198,6 +198,9 @@ class WebChannel:
         self._request.unregisterProducer()
         self.transport.abortConnection()
 
+    def hang_up(self) -> None:
+        raise NotImplementedError("can_tunnel is false")
+
     def tunnel(
         self, status: int, reason: bytes | None, headers: Sequence[Header], receiver: Any
     ) -> bytes:

@@ -387,7 +387,11 @@ class Forwarding(Relaying):
             self._upstream = None
             if not self.headers_sent:
                 self._balancer.finished(self._peer, 499, self.gateway.time() - self._chosen_at)
-            channel.detach()
+            if self._tunnelled:
+                # What the client said last still reaches the upstream.
+                channel.hang_up()
+            else:
+                channel.detach()
         if not self.headers_sent:
             self.status = 499
             self.response_source = "error"

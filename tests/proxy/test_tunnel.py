@@ -111,3 +111,21 @@ async def test_a_slow_upstream_holds_the_client_back(made: Any) -> None:
     peer.transport.resumeProducing()
     while received < BIG:
         await deferLater(reactor, 0.005)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_client_said_last_reaches_the_upstream(made: Any) -> None:
+    _, client, peer = await tunnel(made)
+    client.transport.write(b"x" * 1_000_000 + b"bye")
+    client.transport.loseConnection()
+    assert await peer.closed == "ConnectionDone"
+    assert peer.data.endswith(b"x" * 1_000_000 + b"bye")
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_an_upstream_said_last_reaches_the_client(made: Any) -> None:
+    _, client, peer = await tunnel(made)
+    peer.transport.write(b"y" * 1_000_000 + b"bye")
+    peer.transport.loseConnection()
+    assert await client.closed == "ConnectionDone"
+    assert client.data.endswith(b"y" * 1_000_000 + b"bye")
