@@ -46,18 +46,11 @@ class Resources:
 
     def locate(self, call: Call) -> tuple[str | None, Any]:
         """By which field the path names an entity, and the value; L{None} is the primary key."""
-        key = call.parameter(self.schema.name)
-        field = self.schema.endpoint_key
-        if field is None or is_uuid(key):
-            return None, key
-        return field, infer_value(key, self.schema.fields[field])
+        return _locate(self.schema, call.parameter(self.schema.name))
 
     async def find(self, call: Call) -> Entity | None:
         """The entity that the path names."""
-        field, value = self.locate(call)
-        if field is None:
-            return await self.entities.select(value)
-        return await self.entities.select_by(field, value)
+        return await find_entity(self.entities, call.parameter(self.schema.name))
 
     async def get(self, call: Call) -> Entity:
         """As L{find}; ends the call if there is none."""
@@ -110,6 +103,21 @@ class Resources:
         assert target is not None
         key = target.primary_key_of(parent)
         return await self.entities.page_for(field, key, call.size(), call.first("offset"))
+
+
+def _locate(schema: Schema, key: str) -> tuple[str | None, Any]:
+    field = schema.endpoint_key
+    if field is None or is_uuid(key):
+        return None, key
+    return field, infer_value(key, schema.fields[field])
+
+
+async def find_entity(entities: EntityStore, key: str) -> Entity | None:
+    """The entity with an id, or with a value of the endpoint key."""
+    field, value = _locate(entities.schema, key)
+    if field is None:
+        return await entities.select(value)
+    return await entities.select_by(field, value)
 
 
 Finder = Callable[[Store, Schema], Resources]

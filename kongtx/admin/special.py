@@ -8,7 +8,7 @@ from typing import Any
 from kongtx.admin.answers import NOT_FOUND, AbortError, Answer, abort
 from kongtx.admin.bodies import FORM, MULTIPART
 from kongtx.admin.call import Call
-from kongtx.admin.generated import Finder, Generator, Resources, collection
+from kongtx.admin.generated import Finder, Generator, Resources, collection, find_entity
 from kongtx.admin.routing import Endpoint
 from kongtx.db.errors import EntityNotFoundError
 from kongtx.db.paging import Page
@@ -69,7 +69,7 @@ class TargetResources(Resources):
             return await self.entities.select(key)
         entities = self.entities
         assert isinstance(entities, Targets)
-        upstream = await self.store["upstreams"].select(await self._upstream(call))
+        upstream = await find_entity(self.store["upstreams"], call.parameter("upstreams"))
         if upstream is None:
             return None
         return await entities.select_in(self.key_of(upstream), key)
@@ -90,48 +90,38 @@ class TargetResources(Resources):
             raise AbortError(NOT_FOUND)
         return await self.entities.update(self.key_of(entity), {**extra, **self.data(call)})
 
-    async def _upstream(self, call: Call) -> str:
-        key = call.parameter("upstreams")
-        if is_uuid(key):
-            return key
-        found = await self.store["upstreams"].select_by("name", key)
-        return uuid4() if found is None else str(found["id"])
-
 
 class ACLResources(Resources):
-    """Under a consumer, a group can be named by itself."""
+    """Below a consumer, a group can be named by itself."""
 
     async def find(self, call: Call) -> Entity | None:
-        key = call.parameter("acls")
-        if is_uuid(key) or "consumers" not in call.raw:
+        if not self._names_group(call):
             return await super().find(call)
-        consumer = await self._consumer(call)
+        consumer = await find_entity(self.store["consumers"], call.parameter("consumers"))
+        if consumer is None:
+            raise AbortError(NOT_FOUND)
+        group = call.parameter("acls")
         async for entity in self.entities.each_for("consumer", {"id": consumer["id"]}):
-            if entity["group"] == key:
+            if entity["group"] == group:
                 return entity
         return None
 
     async def upsert(self, call: Call, extra: Mapping[str, Any]) -> Entity:
-        key = call.parameter("acls")
-        if is_uuid(key) or "consumers" not in call.raw:
+        if not self._names_group(call):
             return await super().upsert(call, extra)
         entity = await self.find(call)
-        data = {"group": key, **self.data(call), **extra}
+        data = {"group": call.parameter("acls"), **self.data(call), **extra}
         return await self.entities.upsert(uuid4() if entity is None else entity["id"], data)
 
     async def update(self, call: Call, extra: Mapping[str, Any]) -> Entity:
+        if not self._names_group(call):
+            return await super().update(call, extra)
         entity = await self.get(call)
         return await self.entities.update(self.key_of(entity), {**extra, **self.data(call)})
 
-    async def _consumer(self, call: Call) -> Entity:
-        key = call.parameter("consumers")
-        consumers = self.store["consumers"]
-        found = await (
-            consumers.select(key) if is_uuid(key) else consumers.select_by("username", key)
-        )
-        if found is None:
-            raise abort(404, "Not found")
-        return found
+    @staticmethod
+    def _names_group(call: Call) -> bool:
+        return "consumers" in call.raw and not is_uuid(call.parameter("acls"))
 
 
 class PluginResources(Resources):

@@ -189,6 +189,9 @@ async def test_groups_can_be_named_below_a_consumer(client: Client) -> None:
     assert changed.json["group"] == "users"
     assert (await client.get("/consumers/bob/acls/admins")).status == 404
     assert (await client.get("/consumers/eve/acls/admins")).status == 404
+    assert (await client.patch(f"/acls/{put.json['id']}", {"tags": None})).json["tags"] is None
+    missing = await client.patch(f"/acls/{uid(1)}", {"group": "x"})
+    assert (missing.status, missing.json["code"]) == (404, 6)
     assert (await client.delete("/consumers/bob/acls/users")).status == 204
     assert (await client.get("/acls")).json["data"] == []
 
