@@ -67,11 +67,11 @@ class AdminRequest(Request):
         if not self.too_large:
             super().handleContentChunk(data)  # type: ignore[no-untyped-call]
         elif self._received > self.body_limit * 8:
-            transport = ITCPTransport(self.channel.transport, None)
-            if transport is None:  # a stream of HTTP/2
-                self.channel.loseConnection()
-            else:
+            transport = self.channel.transport
+            if ITCPTransport.providedBy(transport):
                 transport.abortConnection()
+            else:  # a stream of HTTP/2
+                self.channel.loseConnection()
 
 
 @implementer(IResource)
