@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -35,6 +35,7 @@ class Node:
     @ivar has_upstream: whether the configuration has an upstream of a name.
     @ivar resolve_vault: what a C{{vault://…}} reference stands for.
     @ivar statistics: counts of connections and requests, as C{GET /status} shows them.
+    @ivar upstream_health: the name and the targets of each upstream, with their health.
     @ivar cluster_id: the same in all nodes of a database.
     @ivar shared: for plugins, whatever they keep for the life of the worker, by keys of their own.
     @ivar closing: called when the worker stops; may return Deferreds, which are waited for a while.
@@ -54,6 +55,7 @@ class Node:
     resolve_vault: Callable[[str], str]
     statistics: Callable[[], Mapping[str, int]]
     cluster_id: str | None = None
+    upstream_health: Callable[[], Iterable[tuple[str, list[dict[str, Any]]]]] = tuple
     hostname: str = attrs.Factory(socket.gethostname)
     shared: dict[Any, Any] = attrs.Factory(dict)
     closing: list[Callable[[], Any]] = attrs.Factory(list)

@@ -275,6 +275,12 @@ class GatewayNode(MultiService):
         """One worker of the node makes the active health checks."""
         self._probes = held
 
+    def _upstream_health(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        return [
+            (each.name, self.health.upstream_health(each.id, self.keeper.targets_of(each.id)))
+            for each in self.balancers.upstreams()
+        ]
+
     def _statistics(self) -> Mapping[str, int]:
         return self.gateway.statistics()
 
@@ -303,6 +309,7 @@ class GatewayNode(MultiService):
             has_upstream=self._has_upstream,
             resolve_vault=self.vaults.resolve,
             statistics=self._statistics,
+            upstream_health=self._upstream_health,
         )
 
 

@@ -119,6 +119,8 @@ class SnapshotKeeper:
         """
         await self._read_all()
         self._build({name: set(rows) for name, rows in self._rows.items()})
+        if not self._rows["plugins"]:
+            self.current.plugins.configure()
 
     def changed(self, changes: Iterable[Changed]) -> Deferred[None]:
         """Take some changes over.

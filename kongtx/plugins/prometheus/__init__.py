@@ -1,1 +1,5 @@
 """The prometheus plugin."""
+
+from kongtx.plugins.prometheus.handler import Prometheus
+
+plugin = Prometheus()
