@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 
@@ -24,9 +25,24 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+@attrs.frozen
+class Gateway:
+    """The URLs of a running gateway."""
+
+    admin: str
+    proxy: str
+    status: str
+
+
 @pytest.fixture
-def admin_url(tmp_path: Path) -> Iterator[str]:
-    """The URL of the Admin API of a gateway that was started as a user starts one."""
+def admin_url(gateway: Gateway) -> str:
+    """The URL of the Admin API of a running gateway."""
+    return gateway.admin
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway with two workers, started as a user starts one."""
     admin, proxy, status = free_ports(3)
     clean = {
         name: value
@@ -45,7 +61,7 @@ def admin_url(tmp_path: Path) -> Iterator[str]:
     }
     log = tmp_path / "gateway.log"
     with log.open("wb") as output:
-        gateway = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "kongtx.cli.main", "start"],
             env={**clean, **settings},
             stdin=subprocess.DEVNULL,
@@ -53,22 +69,23 @@ def admin_url(tmp_path: Path) -> Iterator[str]:
             stderr=output,
         )
     try:
-        wait_until_ready(f"http://127.0.0.1:{status}/status/ready", gateway, log)
-        yield f"http://127.0.0.1:{admin}"
+        urls = Gateway(*(f"http://127.0.0.1:{port}" for port in (admin, proxy, status)))
+        wait_until_ready(f"{urls.status}/status/ready", process, log)
+        yield urls
     finally:
-        gateway.terminate()
+        process.terminate()
         try:
-            gateway.wait(20)
+            process.wait(20)
         except subprocess.TimeoutExpired:
-            gateway.kill()
-            gateway.wait()
+            process.kill()
+            process.wait()
 
 
-def wait_until_ready(url: str, gateway: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait for a gateway to serve, for a minute at most."""
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
-        assert gateway.poll() is None, log.read_text()
+        assert process.poll() is None, log.read_text()
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
