@@ -44,6 +44,17 @@ def load(wanted: Iterable[str]) -> dict[str, IPlugin]:
     return {name: _load_one(name, others) for name in dict.fromkeys(names)}
 
 
+def by_name(plugins: Iterable[IPlugin]) -> dict[str, IPlugin]:
+    """Plugins that somebody has already made, by name.
+
+    @raise PluginError: if one is none.
+    """
+    found = list(plugins)
+    for plugin in found:
+        check(plugin)
+    return {plugin.name: plugin for plugin in found}
+
+
 class _Others:
     """Plugins from outside of kongtx, looked for once and only if need be."""
 

@@ -35,7 +35,8 @@ from kongtx.health.checks import HealthChecks
 from kongtx.health.probes import Prober
 from kongtx.lib import ids
 from kongtx.pdk.node import Node as PluginNode
-from kongtx.plugins.discovery import load
+from kongtx.plugins.discovery import by_name, load
+from kongtx.plugins.interfaces import IPlugin
 from kongtx.proxy.gateway import Gateway
 from kongtx.proxy.pool import UpstreamPool
 from kongtx.proxy.upstream_tls import UnverifiedTLS
@@ -62,13 +63,14 @@ PLUGINS_MAY_TAKE = 5.0
 class GatewayNode(MultiService):
     """All services of one worker.
 
+    @param plugins: are loaded besides those that the configuration names.
     @ivar keeper: the snapshots, in step with the store.
     @ivar gateway: serves the proxy listeners.
     """
 
     _log = Logger()
 
-    def __init__(self, context: NodeContext) -> None:
+    def __init__(self, context: NodeContext, plugins: Sequence[IPlugin] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         conf = self.conf = context.conf
         self.context = context
@@ -76,7 +78,7 @@ class GatewayNode(MultiService):
         self._ports: list[IListeningPort] = []
         self._give_up_probes: Callable[[], None] | None = None
         reactor = context.clock
-        self.plugins = load(conf.plugins)
+        self.plugins = {**load(conf.plugins), **by_name(plugins)}
         self.registry = make_registry(conf, self.plugins)
         self.store = Store(self.registry, make_connector(conf, reactor), reactor)
         self.memory = open_memory(conf, context.worker_id)

@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
+from kongtx.testing.client import Client
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
 
@@ -63,6 +64,18 @@ def gateway(make_gateway: Callable[..., Awaitable[GatewayUnderTest]]) -> Gateway
     """A gateway without entities; C{await gateway.add({...})} gives it some."""
     started: GatewayUnderTest = pytest_twisted.blockon(ensureDeferred(_of(make_gateway())))
     return started
+
+
+@pytest.fixture
+def client(gateway: GatewayUnderTest) -> Client:
+    """Makes requests to the proxy of C{gateway}: C{await client.get("/path")}."""
+    return gateway.client
+
+
+@pytest.fixture
+def admin(gateway: GatewayUnderTest) -> Client:
+    """Makes requests to the Admin API of C{gateway}: C{await admin.post("/services", json=...)}."""
+    return gateway.admin
 
 
 async def _of(waiting: Awaitable[Any]) -> Any:

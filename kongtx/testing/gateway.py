@@ -12,12 +12,14 @@ from kongtx.conf import Configuration, from_values
 from kongtx.db.declarative import DeclarativeFormat, transformed
 from kongtx.db.store import Store
 from kongtx.events.local import LocalEventBus, LocalLeases
+from kongtx.plugins.interfaces import IPlugin
 from kongtx.runtime.host import NodeHost
 from kongtx.runtime.listeners import Listener, ListenerSet, wanted
 from kongtx.runtime.logs import Logs
 from kongtx.runtime.logs.fromconf import log_settings
 from kongtx.runtime.node import GatewayNode
 from kongtx.runtime.prefix import prepare
+from kongtx.testing.client import Client
 
 #: Properties of a gateway under test; a test may set others.
 PROPERTIES: Mapping[str, Any] = {
@@ -40,6 +42,17 @@ def _bus(reactor: Any) -> LocalEventBus:
     return bus
 
 
+def _own_plugins(properties: dict[str, Any]) -> list[IPlugin]:
+    """Take the plugins that are objects, or classes of such, out of the properties."""
+    given = properties.get("plugins")
+    if not isinstance(given, list):
+        return []
+    names = [each for each in given if isinstance(each, str)]
+    properties["plugins"] = ",".join(["bundled", *names])
+    others = [each for each in given if not isinstance(each, str)]
+    return [each() if isinstance(each, type) else each for each in others]
+
+
 class GatewayUnderTest:
     """A whole gateway: proxy, Admin API, status, on loopback ports of its own.
 
@@ -49,12 +62,14 @@ class GatewayUnderTest:
             reactor,
             {"services": [{"name": "s", "url": upstream.url, "routes": [{"paths": ["/"]}]}]},
         )
-        response = await treq.get(f"{gateway.url}/")
+        response = await gateway.client.get("/")
         await gateway.stop()
 
     @ivar url: where it proxies, without a slash at the end.
     @ivar admin_url: its Admin API.
     @ivar status_url: its Status API.
+    @ivar client: makes requests to the proxy.
+    @ivar admin: makes requests to the Admin API.
     @ivar store: its entities.
     @ivar node: everything that it is made of.
     """
@@ -72,6 +87,8 @@ class GatewayUnderTest:
         self.url = urls.get("proxy", "")
         self.admin_url = urls.get("admin", "")
         self.status_url = urls.get("status", "")
+        self.client = Client(self.url)
+        self.admin = Client(self.admin_url)
 
     @property
     def store(self) -> Store:
@@ -88,8 +105,10 @@ class GatewayUnderTest:
         """Start one.
 
         @param declared: entities as in a declarative file, without its C{_format_version}.
-        @param properties: configuration properties by their names.
+        @param properties: configuration properties by their names. C{plugins} may also be a list
+            of plugins, names or objects, that are loaded besides the bundled ones.
         """
+        own = _own_plugins(properties)
         prefix = properties.pop("prefix", None) or tempfile.mkdtemp(prefix="kongtx-test-")
         conf = from_values({**PROPERTIES, "prefix": prefix, **properties})
         os.makedirs(prefix, exist_ok=True)
@@ -108,7 +127,7 @@ class GatewayUnderTest:
         gateway = cls(conf, host, listeners)
 
         def build(context: Any) -> GatewayNode:
-            gateway.node = GatewayNode(context)
+            gateway.node = GatewayNode(context, own)
             return gateway.node
 
         try:
