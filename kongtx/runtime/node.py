@@ -155,6 +155,7 @@ class GatewayNode(MultiService):
                     start(self.plugin_node)
                 except Exception:
                     self._log.failure("plugin {plugin}: init_worker failed", plugin=name)
+        self.keeper.configure()
         await self.info.start()
         self._listen()
         self.is_serving = True

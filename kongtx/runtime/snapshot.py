@@ -91,6 +91,7 @@ class SnapshotKeeper:
         self._reload = False
         self._waiting: list[Deferred[None]] = []
         self._working = False
+        self._tells_plugins = False
         self.current = Snapshot(
             build_router(flavor, [], {}), PluginIterator([], plugins, node), balancers
         )
@@ -121,6 +122,11 @@ class SnapshotKeeper:
         self._build({name: set(rows) for name, rows in self._rows.items()})
         if not self._rows["plugins"]:
             self.current.plugins.configure()
+
+    def configure(self) -> None:
+        """Tell plugins which configurations are in force, now and after each change."""
+        self._tells_plugins = True
+        self.current.plugins.configure()
 
     def changed(self, changes: Iterable[Changed]) -> Deferred[None]:
         """Take some changes over.
@@ -194,7 +200,8 @@ class SnapshotKeeper:
         plugins = self.current.plugins
         if touched["plugins"] or touched["vaults"]:
             plugins = self._iterate(plugins, secrets_changed=bool(touched["vaults"]))
-            plugins.configure()
+            if self._tells_plugins:
+                plugins.configure()
         self.current = Snapshot(router, plugins, self._balancers)
         self._apply(self.current)
 

@@ -10,6 +10,7 @@ import attrs
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
+from twisted.protocols.policies import WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -90,6 +91,7 @@ class Upstream:
     def __init__(self, reactor: Any, answer: Answering = echo) -> None:
         self._reactor = reactor
         self._port: IListeningPort | None = None
+        self._connections: WrappingFactory | None = None
         self.answer = answer
         self.received: list[Received] = []
         self.url = ""
@@ -97,7 +99,8 @@ class Upstream:
     async def start(self, address: str = "127.0.0.1", port: int = 0) -> Upstream:
         """Listen; C{url} is known then."""
         endpoint = TCP4ServerEndpoint(self._reactor, port, interface=address)
-        self._port = await endpoint.listen(Site(_Leaf(self)))
+        self._connections = WrappingFactory(Site(_Leaf(self)))
+        self._port = await endpoint.listen(self._connections)
         host: Any = self._port.getHost()
         self.url = f"http://{host.host}:{host.port}"
         return self
@@ -108,9 +111,13 @@ class Upstream:
         return self.url.removeprefix("http://")
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Listen no more, and drop the connections there are."""
         if self._port is not None:
             stopping = self._port.stopListening()
             if stopping is not None:
                 await stopping
             self._port = None
+        if self._connections is not None:
+            for connection in list(self._connections.protocols):
+                connection.abortConnection()
+            self._connections = None
