@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json as _json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 import treq
 
-Headers = Mapping[str, "str | Sequence[str]"]
+Headers = Mapping[str, str | list[str]]
 
 
 @attrs.frozen
@@ -66,10 +66,11 @@ class Client:
             body["json"] = json
         elif data is not None or form is not None:
             body["data"] = data if data is not None else form
+        fields: Any = dict(headers or {})
         response = await treq.request(
             method,
             self.url + path,
-            headers=dict(headers or {}),
+            headers=fields,
             persistent=False,
             allow_redirects=False,
             **body,
