@@ -31,7 +31,7 @@ def without(headers: Sequence[Header], *names: bytes) -> list[Header]:
 class Answering(RequestContext):
     """A request that can be answered."""
 
-    __slots__ = ("_chain", "_filtered", "_first_byte", "_held", "_over", "_proxied")
+    __slots__ = ("_chain", "_filtered", "_first_byte", "_held", "_over", "_proxied", "_trying")
 
     #: Whose response phases run.
     _chain: Chain
@@ -39,6 +39,8 @@ class Answering(RequestContext):
     _over: bool
     #: The request has been sent upstream, or was about to be.
     _proxied: bool
+    #: The balancer has been told of the start of an attempt, and not yet of its end.
+    _trying: bool
 
     # -- answers of our own --------------------------------------------------------------------
     def answer_with(self, answer: Answer) -> None:
@@ -175,10 +177,15 @@ class Answering(RequestContext):
             self._over = True
             self._end_log()
 
+    def _abandon_try(self) -> None:
+        raise NotImplementedError
+
     def _end_log(self) -> None:
         """Run the log phase; always the last thing that happens to a request."""
         gateway = self.gateway
         chain = self._chain
+        if self._trying:
+            self._abandon_try()
         if chain.log or gateway.log_sink is not None:
             self.total_ms = milliseconds(gateway.time() - self.started)
             if chain.log:

@@ -88,6 +88,16 @@ class Relaying(Answering):
         except Exception:
             self._broken()
 
+    def _end_try(self, outcome: int | str, seconds: float) -> None:
+        """Tell the balancer how the attempt ended, unless it has been told."""
+        if self._trying:
+            self._trying = False
+            self._balancer.finished(self._peer, outcome, seconds)
+
+    def _abandon_try(self) -> None:
+        # The attempt has led to nothing, and not by the peer's fault.
+        self._end_try(499, self.gateway.time() - self._chosen_at)
+
     def _broken(self) -> None:
         """Log the exception that is being handled, and end the request as far as it can be."""
         log.failure("request {id} failed", id=self.request_id.decode())
@@ -106,6 +116,7 @@ class Relaying(Answering):
         status = channel.status
         elapsed = gateway.time() - self._chosen_at
         self.upstream_latency_ms = milliseconds(elapsed)
+        self._trying = False
         self._balancer.finished(self._peer, status, elapsed)
         self.status = self.upstream_status = status
         self.response_source = "service"
@@ -152,6 +163,7 @@ class Relaying(Answering):
         status = channel.status
         elapsed = gateway.time() - self._chosen_at
         self.upstream_latency_ms = upstream_ms = int(elapsed * 1000) if elapsed > 0 else 0
+        self._trying = False
         self._balancer.finished(self._peer, status, elapsed)
         self.status = self.upstream_status = status
         self.response_source = "service"
@@ -353,8 +365,9 @@ class Relaying(Answering):
     def client_paused(self) -> None:
         self._ahead = 0
         channel = self._upstream
-        held = self._tunnelled or not self._state.response_buffering
-        if channel is not None and self.headers_sent and held:
+        if channel is None or not self.headers_sent:
+            return
+        if self._tunnelled or not self._state.response_buffering:
             channel.pause()
 
     def client_resumed(self) -> None:

@@ -68,6 +68,7 @@ class Forwarding(Relaying):
     def _set_out(self) -> None:
         """Nothing has been done yet."""
         self._over = self._proxied = self._streaming = self._cached = self._awaiting_body = False
+        self._trying = False
         self._body_gone = False
         self._upstream = self._waiting = self._whole = None
         self._failed_peers = ()
@@ -155,6 +156,7 @@ class Forwarding(Relaying):
             self._chosen_at = now
         if self.proxy_latency_ms < 0:
             self.proxy_latency_ms = milliseconds(self._chosen_at - self.started)
+        self._trying = True
         self._balancer.started(peer)
         tls = None
         state = self._state
@@ -303,7 +305,7 @@ class Forwarding(Relaying):
         assert channel is not None
         if self.headers_sent:
             # The client must see that the response is cut off.
-            self._finish_try("failed", 502 if why != TIMEOUT else 504, None)
+            self._finish_try("failed", 502 if why != TIMEOUT else 504)
             self._cut()
             return
         self._attempt_failed(why, True, channel)
@@ -315,7 +317,7 @@ class Forwarding(Relaying):
         free = why == CLOSED and self._cached and channel is not None and not channel.received
         may = (why in (CLOSED, TIMEOUT)) and self._resendable(sent)
         again = may and (free or len(self._failed_tries) < retries)
-        self._finish_try("next" if again else "failed", status, why)
+        self._finish_try("next" if again else "failed", status)
         if not again:
             self._give_up(status)
             return
@@ -331,16 +333,14 @@ class Forwarding(Relaying):
             return False
         return self.upstream_body is not None or (self.body_complete and not self._body_gone)
 
-    def _finish_try(self, state: str, code: int, why: str | None) -> None:
+    def _finish_try(self, state: str, code: int) -> None:
         now = self.gateway.time()
         peer = self._peer
         self._failed_tries = (
             *self._failed_tries,
             Try(peer.address, peer.port, self._chosen_at, self._balancer_ms, state, code),
         )
-        outcome = "timeout" if code == 504 else "tcp_failure"
-        if why is not None or code:
-            self._balancer.finished(peer, outcome, now - self._chosen_at)
+        self._end_try("timeout" if code == 504 else "tcp_failure", now - self._chosen_at)
 
     def _give_up(self, status: int) -> None:
         self.upstream_status = status
@@ -356,7 +356,7 @@ class Forwarding(Relaying):
             return
         elapsed = self.gateway.time() - self._chosen_at
         self.upstream_latency_ms = milliseconds(elapsed)
-        self._balancer.finished(self._peer, 101, elapsed)
+        self._end_try(101, elapsed)
         self.status = self.upstream_status = 101
         self.response_source = "service"
         self.upstream_headers = tuple(channel.headers)
@@ -385,8 +385,6 @@ class Forwarding(Relaying):
         channel = self._upstream
         if channel is not None:
             self._upstream = None
-            if not self.headers_sent:
-                self._balancer.finished(self._peer, 499, self.gateway.time() - self._chosen_at)
             if self._tunnelled:
                 # What the client said last still reaches the upstream.
                 channel.hang_up()

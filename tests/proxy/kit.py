@@ -342,6 +342,9 @@ class Kit:
                 client.transport.abortConnection()
                 await client.closed
         await DeferredList([self.gateway.drain(), self.pool.close()])
+        # Each attempt's end has been told to the balancer, once.
+        told = [event[0] for event in self.balancer.events]
+        assert told.count("started") == told.count("finished"), self.balancer.events
 
 
 def is_whole(data: bytes) -> bool:

@@ -120,6 +120,26 @@ async def test_a_swallowed_short_circuit_still_answers(made: Any) -> None:
     assert parse(await gateway.ask(GET))[0] == 401
 
 
+@pytest.mark.parametrize("phase", ["rewrite", "access"])
+@pytest_twisted.ensureDeferred
+async def test_a_large_answer_goes_to_a_slow_client(made: Any, phase: str) -> None:
+    body = b"x" * 3_000_000
+
+    def answer(request: Any) -> None:
+        request.exit(200, body)
+
+    handler = Handler("a", **{phase: answer})
+    everywhere = [handler] if phase == "rewrite" else []
+    gateway = made.gateway(made.upstream(), plugins=plugins(handler, everywhere=everywhere))
+    client = await gateway.connect()
+    client.transport.write(GET + GET)
+    client.transport.pauseProducing()
+    await deferLater(reactor, 0.05)
+    client.transport.resumeProducing()
+    await client.until(lambda data: data.count(b"x" * 10) >= len(body) // 5)
+    assert client.data.count(b"HTTP/1.1 200 OK\r\n") == 2
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_short_circuit_in_rewrite_ends_it_and_only_globals_go_on(made: Any) -> None:
     trace = Trace()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.task import deferLater
 
 from kongtx.balancer.errors import BalancerError, NoPeerAvailable
@@ -236,6 +239,39 @@ async def test_a_balancer_that_has_no_peer_says_why(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_connection_that_takes_too_long_is_504(made: Any) -> None:
+    gateway = made.gateway(made.upstream(), service={"retries": 1, "connect_timeout": 1234})
+    asked: list[float] = []
+
+    def acquire(address: str, port: int, tls: Any, timeout: float) -> Any:
+        asked.append(timeout)
+        return fail(ConnectTimeout())
+
+    gateway.gateway.pool = SimpleNamespace(acquire=acquire)
+    status, _, body = parse(await gateway.ask(POST))
+    assert (status, body[:35]) == (504, b"The upstream server is timing out\nr")
+    assert asked == [1.234, 1.234]
+    assert outcomes(gateway) == ["timeout", "timeout"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_leaves_while_connecting_stops_it(made: Any) -> None:
+    gateway = made.gateway(made.upstream())
+    cancelled: list[Any] = []
+    gateway.gateway.pool = SimpleNamespace(
+        acquire=lambda *arguments: Deferred(canceller=cancelled.append)
+    )
+    client = await gateway.connect()
+    client.transport.write(GET)
+    await deferLater(reactor, 0.01)
+    client.transport.loseConnection()
+    await gateway.log.wait()
+    assert len(cancelled) == 1
+    assert outcomes(gateway) == [499]
+    assert gateway.log.requests[0].status == 499
+
+
+@pytest_twisted.ensureDeferred
 async def test_pool_limits_are_kept(made: Any) -> None:
     upstream = made.upstream()
     once = made.gateway(upstream, pool={"max_requests": 1})
@@ -439,18 +475,19 @@ async def test_a_balancer_that_runs_out_of_peers_says_its_status(made: Any) -> N
 @pytest.mark.parametrize("part", ["router", "balancer_for", "pick", "finished", "headers"])
 @pytest_twisted.ensureDeferred
 async def test_a_fault_within_the_gateway_is_answered_500(made: Any, part: str) -> None:
-    def fail(*arguments: Any) -> Any:
+    def broken(*arguments: Any) -> Any:
         raise RuntimeError("a fault")
 
     gateway = made.gateway(made.upstream())
     if part == "router":
-        gateway.snapshot.router.match = fail
+        gateway.snapshot.router.match = broken
     elif part == "balancer_for":
-        gateway.snapshot.balancer_for = fail
+        gateway.snapshot.balancer_for = broken
     elif part == "headers":
-        gateway.gateway.raw_headers = fail
+        gateway.gateway.raw_headers = broken
     else:
-        setattr(gateway.balancer, part, fail)
+        setattr(gateway.balancer, part, broken)
+        gateway.balancer.started = lambda peer: None
     client = await gateway.connect()
     client.transport.write(GET)
     await client.until(b"request_id: ")
