@@ -231,8 +231,10 @@ def reset(output: Output, /, **options: Any) -> None:
 
 async def _migrate(session: _Session, store: Store, reactor: Any) -> None:
     from kongtx.db import migrations  # noqa: PLC0415
+    from kongtx.db.errors import MigrationLockedError  # noqa: PLC0415
 
-    output, connector = session.output, store.connector
+    output = session.output
+    connector: Any = store.connector
     pending: list[str] = []
     subsystems: list[str] = []
 
@@ -245,8 +247,12 @@ async def _migrate(session: _Session, store: Store, reactor: Any) -> None:
         if is_pending:
             pending.append(migration.name)
 
-    async with migrations.locked(connector, reactor, session.options["lock_timeout"]):  # type: ignore[arg-type]
-        done = await migrations.up(connector, store.catalogue, report=report)
+    try:
+        async with migrations.locked(connector, reactor, session.options["lock_timeout"]):
+            done = await migrations.up(connector, store.catalogue, report=report)
+    except MigrationLockedError as error:
+        output.info(str(error))
+        return
     if not done:
         output.info("Database is already up-to-date")
         return

@@ -235,3 +235,7 @@ class ConflictError(KongtxError):
 
 class MigrationError(KongtxError):
     """The database's schema and this version of kongtx do not fit together."""
+
+
+class MigrationLockedError(MigrationError):
+    """Another process migrates the database, and did not end in the time there was to wait."""

@@ -15,7 +15,7 @@ import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from kongtx.db.errors import MigrationError
+from kongtx.db.errors import MigrationError, MigrationLockedError
 from kongtx.db.interfaces import IMigratable
 from kongtx.db.tables import Catalogue
 from kongtx.lib import ids
@@ -197,13 +197,13 @@ async def locked(
 ) -> AsyncIterator[None]:
     """Hold the lock that lets one process at a time migrate.
 
-    @raise MigrationError: another process holds it for longer than that.
+    @raise MigrationLockedError: another process holds it for longer than that.
     """
     owner = ids.uuid4()
     give_up = reactor.seconds() + wait_seconds
     while not await connector.acquire(LOCK, owner, LOCK_SECONDS):
         if reactor.seconds() >= give_up:
-            raise MigrationError("aborted: another node is performing database changes")
+            raise MigrationLockedError("aborted: another node is performing database changes")
         await deferLater(reactor, _POLL_SECONDS)
     try:
         yield

@@ -125,6 +125,20 @@ def test_two_processes_bootstrap_once(kongtx: Kongtx, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_a_migration_elsewhere_is_left_to_end(kongtx: Kongtx, tmp_path: Path) -> None:
+    kongtx("migrations", "status")
+    with sqlite3.connect(tmp_path / "prefix" / "kongtx.sqlite") as connection:
+        connection.execute("CREATE TABLE kongtx_locks (name TEXT PRIMARY KEY, owner, expires)")
+        connection.execute("INSERT INTO kongtx_locks VALUES ('migrations', 'other', 9e9)")
+    connection.close()
+    done = kongtx("migrations", "bootstrap", "--lock-timeout", "0")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Bootstrapping database...\naborted: another node is performing database changes\n",
+    )
+
+
+@pytest.mark.long
 def test_a_database_of_a_newer_version_is_left_alone(kongtx: Kongtx, tmp_path: Path) -> None:
     kongtx("migrations", "bootstrap")
     with sqlite3.connect(tmp_path / "prefix" / "kongtx.sqlite") as connection:
