@@ -31,7 +31,7 @@ def without(headers: Sequence[Header], *names: bytes) -> list[Header]:
 class Answering(RequestContext):
     """A request that can be answered."""
 
-    __slots__ = ("_chain", "_filtered", "_first_byte", "_held", "_over", "_proxied", "_trying")
+    __slots__ = ("_chain", "_over", "_proxied", "_trying")
 
     #: Whose response phases run.
     _chain: Chain
@@ -53,9 +53,10 @@ class Answering(RequestContext):
         self.response_source = answer.source
         names = {name.lower() for name, _ in answer.headers}
         early = self.response_headers
-        headers: list[Header] = [(b"Date", self.gateway.date())]
-        headers += [header for header in early if header[0].lower() not in names]
+        headers = [header for header in early if header[0].lower() not in names]
         headers += answer.headers
+        if not any(name.lower() == b"date" for name, _ in headers):
+            headers.insert(0, (b"Date", self.gateway.date()))
         self.response_headers = sendable(headers)
         self._send_whole(None, answer.body)
 

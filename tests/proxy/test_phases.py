@@ -470,11 +470,16 @@ async def test_headers_set_in_access_cannot_break_the_response(made: Any, logs: 
 @pytest_twisted.ensureDeferred
 async def test_an_answers_headers_cannot_break_it(made: Any) -> None:
     def answer(request: Any) -> None:
-        request.exit(200, b"mine", [(b"X-Bad", b"a\r\nX-Injected: b"), (b"X-Good", b"1")])
+        request.exit(
+            200,
+            b"mine",
+            [(b"X-Bad", b"a\r\nX-Injected: b"), (b"X-Good", b"1"), (b"date", b"then")],
+        )
 
     gateway = made.gateway(made.upstream(), plugins=plugins(Handler("a", access=answer)))
     status, fields, body = parse(await gateway.ask(GET))
     assert (status, body, fields[b"x-good"]) == (200, b"mine", [b"1"])
+    assert fields[b"date"] == [b"then"]
     assert b"x-bad" not in fields
     assert b"x-injected" not in fields
 
