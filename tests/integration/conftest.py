@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -43,6 +44,13 @@ def admin_url(gateway: Gateway) -> str:
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
     """A gateway with two workers, started as a user starts one."""
+    with running(tmp_path) as (urls, _):
+        yield urls
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[tuple[Gateway, subprocess.Popen[bytes]]]:
+    """A gateway with its prefix in a folder, and its master, which leads a process group."""
     admin, proxy, status = free_ports(3)
     clean = {
         name: value
@@ -50,7 +58,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         if not name.startswith(("KONG_", "KONGTX_"))
     }
     settings = {
-        "KONGTX_PREFIX": str(tmp_path / "prefix"),
+        "KONGTX_PREFIX": str(folder / "prefix"),
         "KONGTX_ADMIN_LISTEN": f"127.0.0.1:{admin}",
         "KONGTX_PROXY_LISTEN": f"127.0.0.1:{proxy}",
         "KONGTX_STATUS_LISTEN": f"127.0.0.1:{status}",
@@ -59,19 +67,20 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         "KONGTX_NGINX_WORKER_PROCESSES": "2",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
-    log = tmp_path / "gateway.log"
-    with log.open("wb") as output:
+    log = folder / "gateway.log"
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "kongtx.cli.main", "start"],
             env={**clean, **settings},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
     try:
         urls = Gateway(*(f"http://127.0.0.1:{port}" for port in (admin, proxy, status)))
         wait_until_ready(f"{urls.status}/status/ready", process, log)
-        yield urls
+        yield urls, process
     finally:
         process.terminate()
         try:

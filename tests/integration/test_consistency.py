@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.integration.conftest import Gateway
+from tests.integration.conftest import Gateway, running
 
 pytestmark = pytest.mark.long
 
@@ -58,3 +62,44 @@ def test_a_change_reaches_every_worker_within_100_ms(gateway: Gateway) -> None:
 
     # The machine may have other things to do now and then.
     assert asyncio.run(work()) <= ROUNDS // 3
+
+
+def test_what_was_answered_is_there_after_the_gateway_was_killed(tmp_path: Path) -> None:
+    answered: list[int] = []
+
+    async def write_until_it_ends(gateway: Gateway, process: subprocess.Popen[bytes]) -> None:
+        async with aiohttp.ClientSession() as session:
+
+            async def put(number: int) -> None:
+                url = f"{gateway.admin}/services/s{number}"
+                async with session.put(url, json={"host": "h.test", "port": number}) as reply:
+                    assert reply.status == 200
+                    answered.append(number)
+                    if len(answered) == 150:
+                        os.killpg(process.pid, signal.SIGKILL)
+
+            for start in range(1, 10_000, 5):
+                numbers = range(start, start + 5)
+                done = await asyncio.gather(*map(put, numbers), return_exceptions=True)
+                if any(isinstance(error, aiohttp.ClientError) for error in done):
+                    return
+
+    with running(tmp_path) as (gateway, process):
+        asyncio.run(write_until_it_ends(gateway, process))
+    assert len(answered) >= 150
+
+    async def read(gateway: Gateway) -> set[int]:
+        found: set[int] = set()
+        path = "/services?size=100"
+        async with aiohttp.ClientSession() as session:
+            while path:
+                async with session.get(f"{gateway.admin}{path}") as reply:
+                    page = await reply.json()
+                found |= {row["port"] for row in page["data"] if row["name"] == f"s{row['port']}"}
+                path = page["next"]
+        return found
+
+    with running(tmp_path) as (gateway, _):
+        found = asyncio.run(read(gateway))
+    assert set(answered) <= found
+    assert len(found) <= len(answered) + 5
