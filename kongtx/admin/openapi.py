@@ -40,9 +40,10 @@ _SUMMARIES = {
 class OpenAPI:
     """C{/openapi.json}."""
 
-    def __init__(self, store: Store, router: Router) -> None:
+    def __init__(self, store: Store, router: Router, auth: str) -> None:
         self._store = store
         self._router = router
+        self._auth = auth
         self._document: dict[str, Any] | None = None
 
     def endpoints(self) -> Iterator[Endpoint]:
@@ -52,12 +53,15 @@ class OpenAPI:
     async def show(self, call: Call) -> Answer:
         """C{GET /openapi.json}; made once, for nothing in it changes while the node runs."""
         if self._document is None:
-            self._document = document(self._store.registry, self._router)
+            self._document = document(self._store.registry, self._router, self._auth)
         return Answer(200, self._document)
 
 
-def document(registry: Mapping[str, Schema], router: Router) -> dict[str, Any]:
-    """The description of all endpoints of a router."""
+def document(registry: Mapping[str, Schema], router: Router, auth: str = "off") -> dict[str, Any]:
+    """The description of all endpoints of a router.
+
+    @param auth: what is asked of clients: C{off}, C{basic} or C{token}.
+    """
     schemas: dict[str, Any] = {"error": _error_schema()}
     for name, schema in registry.items():
         schemas[name] = entity_schema(schema, reading=True)
@@ -66,7 +70,7 @@ def document(registry: Mapping[str, Schema], router: Router) -> dict[str, Any]:
         endpoint.path: _path_item(endpoint)
         for endpoint in sorted(router, key=lambda endpoint: endpoint.path.split("/"))
     }
-    return {
+    described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "kongtx Admin API",
@@ -76,6 +80,15 @@ def document(registry: Mapping[str, Schema], router: Router) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": schemas},
     }
+    if auth != "off":
+        scheme = {"type": "http", "scheme": "basic" if auth == "basic" else "bearer"}
+        described["components"]["securitySchemes"] = {auth: scheme}
+        described["security"] = [{auth: []}]
+        for item in paths.values():
+            for method, operation in item.items():
+                if method != "parameters":
+                    operation["responses"]["401"] = _response("Credentials are needed", _ERROR)
+    return described
 
 
 def entity_schema(schema: Schema, *, reading: bool) -> dict[str, Any]:

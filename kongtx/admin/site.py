@@ -91,7 +91,7 @@ def make_admin_router(
         RouteTools(node).endpoints(),
         ConfigEndpoint(loader).endpoints(),
         Clustering(store, settings).endpoints(),
-        OpenAPI(store, router).endpoints(),
+        OpenAPI(store, router, settings.auth).endpoints(),
         *(_adapted(endpoints) for endpoints in plugins),
     ):
         for endpoint in group:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import pytest_twisted
 
+from kongtx.admin.settings import AdminSettings
 from tests.admin.support import Client, registry
 
 
@@ -61,3 +63,21 @@ async def test_constraints_are_told(client: Client) -> None:
     assert "url" not in schemas["services"]["properties"]
     assert schemas["services"]["properties"]["name"] == {"type": ["string", "null"]}
     assert json.dumps(schemas).count('"tls_passthrough"') > 0
+
+
+class TestWithCredentials:
+    """Clients are told what they need."""
+
+    @pytest.fixture
+    def settings(self) -> AdminSettings:
+        return AdminSettings(auth="token", tokens={"ci": "secret"})
+
+    @pytest_twisted.ensureDeferred
+    async def test_credentials_are_described(self, client: Client) -> None:
+        reply = await client.get("/openapi.json", headers={"Authorization": "Bearer secret"})
+        document = reply.json
+        assert document["security"] == [{"token": []}]
+        assert document["components"]["securitySchemes"] == {
+            "token": {"type": "http", "scheme": "bearer"}
+        }
+        assert "401" in document["paths"]["/services"]["get"]["responses"]
