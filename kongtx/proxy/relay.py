@@ -13,6 +13,7 @@ from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.errors import KongtxError
 from kongtx.http.client import ClientChannel
 from kongtx.proxy.answers import Answering, milliseconds, sendable, without
+from kongtx.proxy.context import Try
 from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.phases import EMPTY, as_deferred, report
 from kongtx.proxy.routes import RouteState
@@ -33,6 +34,7 @@ class Relaying(Answering):
     __slots__ = (
         "_ahead",
         "_balancer",
+        "_balancer_ms",
         "_chosen_at",
         "_peer",
         "_state",
@@ -44,6 +46,8 @@ class Relaying(Answering):
     _state: RouteState
     _balancer: IBalancer
     _peer: IPeer
+    #: How long the balancer took to choose it.
+    _balancer_ms: int
     #: When the current attempt's peer was known, in seconds since the epoch.
     _chosen_at: float
     #: How many bytes have been passed on since the client became slow.
@@ -64,6 +68,14 @@ class Relaying(Answering):
             self._over = True
             self.connection.abort()
             self._end_log()
+
+    @property
+    def tries(self) -> Sequence[Try]:
+        failed = self._failed_tries
+        if not self.upstream_status or (failed and failed[-1].state != "next"):
+            return failed
+        peer = self._peer
+        return (*failed, Try(peer.address, peer.port, self._chosen_at, self._balancer_ms))
 
     # A fault of ours must not leave the client waiting.
     def reply_head(

@@ -47,7 +47,6 @@ class Forwarding(Relaying):
 
     __slots__ = (
         "_awaiting_body",
-        "_balancer_ms",
         "_body_gone",
         "_cached",
         "_chunked_upstream",

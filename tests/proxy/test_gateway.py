@@ -103,6 +103,9 @@ async def test_the_answer_comes_back_with_kongs_headers(made: Any) -> None:
         % (request.upstream_latency_ms, request.proxy_latency_ms, request.request_id)
     )
     assert (request.status, request.response_source) == (299, "service")
+    assert [(attempt.address, attempt.port, attempt.state) for attempt in request.tries] == [
+        ("127.0.0.1", upstream.number, "")
+    ]
     assert gateway.balancer.events == [
         ("started", upstream.number),
         ("finished", upstream.number, 299),
