@@ -131,11 +131,11 @@ _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, p
 
 def _parse_multipart(content_type: str, raw: bytes) -> dict[str, Any]:
     """A form's fields; a file's content is its value."""
+    if not raw:
+        return {}
     boundary = parse_options_header(content_type)[1].get("boundary")
     if not boundary:
         raise abort(400, "Cannot parse multipart body: no boundary")
-    if not raw:
-        return {}
     pairs = []
     try:
         parser = MultipartParser(io.BytesIO(raw), boundary, memory_limit=len(raw) + 1)

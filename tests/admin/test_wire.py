@@ -204,6 +204,25 @@ async def test_a_body_needs_a_type_but_nothing_does_not(client: Client) -> None:
     assert b"schema violation (host: required field missing)" in reply
 
 
+@pytest.mark.parametrize("kind", [FORM, "multipart/form-data", "multipart/form-data; boundary=B"])
+@pytest_twisted.ensureDeferred
+async def test_an_empty_form_says_nothing(client: Client, kind: str) -> None:
+    reply = await client.post("/consumers", raw=b"", headers={"Content-Type": kind})
+    assert (reply.status, reply.json["fields"]) == (
+        400,
+        {"@entity": ["at least one of these fields must be non-empty: 'custom_id', 'username'"]},
+    )
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_child_can_leave_its_parent(client: Client) -> None:
+    await client.make("/services", {"name": "s", "host": "h"})
+    made = await client.make("/services/s/plugins", {"name": "cors"})
+    left = await client.patch(f"/services/s/plugins/{made['id']}", {"service": None})
+    assert (left.status, left.json["service"]) == (200, None)
+    assert (await client.get(f"/services/s/plugins/{made['id']}")).status == 404
+
+
 @pytest_twisted.ensureDeferred
 async def test_json_values_keep_their_types(client: Client) -> None:
     reply = await client.post("/services", {"host": "h", "port": "80"})
