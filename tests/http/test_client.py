@@ -28,6 +28,7 @@ class Reply:
         self.body = b""
         self.end: Any = None
         self.events: list[str] = []
+        self.was_raw = False
 
     def reply_head(
         self, channel: Any, length: int, body: bytes, complete: bool, reusable: bool
@@ -37,6 +38,25 @@ class Reply:
         self.body = body
         if complete:
             self.end = (list(channel.trailers), reusable)
+
+    def reply_raw(
+        self,
+        channel: Any,
+        head: bytes,
+        length: int,
+        body: bytes,
+        complete: bool,
+        reusable: bool,
+    ) -> None:
+        assert self.head is None
+        line, *fields = head.split(b"\r\n")[:-1]
+        assert head.endswith(b"\r\n")
+        headers = [tuple(field.split(b": ", 1)) for field in fields]
+        self.head = (channel.status, line[13:], headers, length)
+        self.body = body
+        self.was_raw = True
+        if complete:
+            self.end = ([], reusable)
 
     def reply_part(self, data: bytes) -> None:
         assert self.head is not None
@@ -63,7 +83,8 @@ class Reply:
 
 
 class Made:
-    def __init__(self, head_only: bool = False, complete: bool = True) -> None:
+    def __init__(self, head_only: bool = False, complete: bool = True, raw: bool = False) -> None:
+        self.raw = raw
         self.clock = Clock()
         self.lost: list[Any] = []
         self.channel = ClientChannel(self.clock, "key", self.lost.append)
@@ -74,7 +95,7 @@ class Made:
 
     def send(self, head_only: bool = False, complete: bool = True) -> Reply:
         self.reply = Reply()
-        self.channel.send(self.reply, b"request", complete, head_only, 60.0, 30.0)
+        self.channel.send(self.reply, b"request", complete, head_only, 60.0, 30.0, self.raw)
         return self.reply
 
     def feed(self, *pieces: bytes) -> Reply:
@@ -113,6 +134,67 @@ def test_a_chunked_body(interim: bytes, chunks: list[bytes], cuts: list[int]) ->
     reply = Made().feed(*cut(data + b"0\r\nX-T: 1\r\n\r\n", cuts))
     assert reply.head[:3] == (200, b"OK", [])
     assert (reply.body, reply.end) == (b"".join(chunks), ([(b"X-T", b"1")], True))
+
+
+FIELDS = st.lists(
+    st.sampled_from(
+        [
+            b"X-A: 1",
+            b"Set-Cookie: a=b",
+            b"Set-Cookie: c=d",
+            b"Date: now",
+            b"Connection: keep-alive",
+            b"Connection: close",
+            b"Connection: X-A",
+            b"Keep-Alive: 5",
+            b"Via: 1.1 x",
+            b"connection: Close",
+            b"X-Accel-Redirect: /y",
+            b"X-Accelerate: yes",
+            b"Viable: no",
+            b"Trailer: X-T",
+            b"Content-Type: text/plain",
+        ]
+    ),
+    max_size=8,
+)
+
+
+@given(
+    FIELDS,
+    st.sampled_from([b"200 OK", b"404 Not Found", b"204 No Content", b"304 Not Modified", b"500 "]),
+    st.binary(max_size=40),
+    st.sampled_from([b"", b"extra"]),
+    CUTS,
+)
+def test_a_raw_reply_says_what_one_taken_apart_says(
+    fields: list[bytes], status: bytes, body: bytes, extra: bytes, cuts: list[int]
+) -> None:
+    if status[:3] in (b"204", b"304"):
+        body = b""
+    lines = [*fields[:4], b"Content-Length: %d" % len(body), *fields[4:]]
+    head = b"HTTP/1.1 " + status + b"\r\n" + b"\r\n".join(lines) + b"\r\n\r\n"
+    pieces = cut(head + body, cuts)
+    plain = Made().feed(*pieces[:-1], pieces[-1] + extra)
+    made = Made(raw=True)
+    raw = made.feed(*pieces[:-1], pieces[-1] + extra)
+    assert (raw.head, raw.body, raw.end) == (plain.head, plain.body, plain.end)
+
+
+def test_a_plain_reply_is_told_raw_and_others_are_not() -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n"
+    made = Made(raw=True)
+    for _ in range(2):
+        reply = made.feed(head + b"ok")
+        assert (reply.was_raw, reply.head[2], reply.body) == (True, [(b"X-A", b"1")], b"ok")
+        assert reply.end == ([], True)
+        made.send()
+    assert not made.feed(head.replace(b"keep-alive", b"X-A") + b"ok").was_raw
+    made.send()
+    long = made.feed(head.replace(b": 2", b": 5") + b"ok")
+    assert (long.was_raw, long.end) == (True, None)
+    assert made.feed(b"abc").body == b"okabc"
+    assert long.end == ([], True)
 
 
 @given(st.binary(max_size=200), CUTS)
