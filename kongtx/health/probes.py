@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from OpenSSL import SSL
-from twisted.internet import defer, ssl
+from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.error import TimeoutError as ConnectTimeout
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kongtx.dns.records import ip_version
+from kongtx.errors import KongtxError
 from kongtx.health.grpc import GRPCCheck
 from kongtx.health.interfaces import IProber
 from kongtx.health.machine import Outcome
+from kongtx.net.tls import connect_tls
 
 _MAX_STATUS_LINE = 8192
 
-TLSOptions = Callable[
-    [Mapping[str, Any], str, bool, "list[bytes]"], IOpenSSLClientConnectionCreator
-]
+TLSContext = Callable[[Mapping[str, Any], bool, Sequence[str]], ssl.SSLContext]
 
 
 @attrs.frozen(slots=True)
@@ -50,13 +47,17 @@ class Probe:
         return active
 
 
-def default_tls_options(
-    upstream: Mapping[str, Any], server_name: str, verify: bool, protocols: list[bytes]
-) -> IOpenSSLClientConnectionCreator:
+def default_tls_context(
+    upstream: Mapping[str, Any], verify: bool, protocols: Sequence[str]
+) -> ssl.SSLContext:
     """TLS without a client certificate; verified against the system's authorities if at all."""
-    if verify:
-        return ssl.optionsForClientTLS(server_name, acceptableProtocols=protocols or None)
-    return _Unverified(server_name, protocols)
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    return context
 
 
 @implementer(IProber)
@@ -64,16 +65,15 @@ class Prober:
     """Makes checks.
 
     @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
-    @param tls_options: called with the upstream entity, the server name, whether to verify, and
-        the ALPN protocols to offer (none for HTTP/1.1); gives the TLS options, with the upstream's
-        client certificate.
+    @param tls_context: called with the upstream entity, whether to verify, and the ALPN protocols
+        to offer (none for HTTP/1.1); gives the context, with the upstream's client certificate.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, tls_options: TLSOptions = default_tls_options) -> None:
+    def __init__(self, reactor: Any, tls_context: TLSContext = default_tls_context) -> None:
         self._reactor = reactor
-        self._tls_options = tls_options
+        self._tls_context = tls_context
 
     def check(self, probe: Probe) -> Deferred[Outcome]:
         """Check once.
@@ -84,24 +84,23 @@ class Prober:
         active = probe.active
         kind = active.get("type") or "http"
         factory = _CheckFactory(_protocol(kind, probe))
-        wrapped: Any = factory
+        timeout = float(active.get("timeout") or 1)
+        address, port = probe.address, probe.port
         if kind in ("https", "grpcs"):
             name = active.get("https_sni") or probe.host.strip("[]")
+            verify = bool(active.get("https_verify_certificate", True))
             try:
-                options = self._tls_options(
-                    probe.upstream,
-                    name,
-                    bool(active.get("https_verify_certificate", True)),
-                    [b"h2"] if kind == "grpcs" else [],
+                context = self._tls_context(
+                    probe.upstream, verify, ["h2"] if kind == "grpcs" else []
                 )
-                wrapped = TLSMemoryBIOFactory(options, True, factory)
-            except (SSL.Error, ValueError) as error:
+            except (KongtxError, ssl.SSLError, ValueError) as error:
                 self._log.error(
-                    "cannot check {host} over TLS: {error}", host=probe.host, error=error
+                    "cannot check {host} over TLS: {error}", host=probe.host, error=str(error)
                 )
                 return defer.succeed("tcp_failure")
-        timeout = float(active.get("timeout") or 1)
-        connector = self._reactor.connectTCP(probe.address, probe.port, wrapped, timeout=timeout)
+            connector = connect_tls(self._reactor, address, port, factory, context, name, timeout)
+        else:
+            connector = self._reactor.connectTCP(address, port, factory, timeout=timeout)
         timer = self._reactor.callLater(timeout, factory.finish, "timeout")
 
         def clean_up() -> None:
@@ -206,21 +205,3 @@ def _status(line: bytes) -> int:
     version, _, rest = line.partition(b" ")
     code = rest.lstrip()[:3]
     return int(code) if version.startswith(b"HTTP/") and code.isdigit() and len(code) == 3 else 0
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class _Unverified:
-    """TLS that believes any certificate."""
-
-    def __init__(self, server_name: str, protocols: list[bytes]) -> None:
-        self._server_name = server_name
-        self._protocols = protocols
-        self._options = ssl.CertificateOptions(verify=False)
-
-    def clientConnectionForTLS(self, tls_protocol: Any) -> SSL.Connection:
-        connection = SSL.Connection(self._options.getContext(), None)
-        if self._protocols:
-            connection.set_alpn_protos(self._protocols)
-        if not ip_version(self._server_name):
-            connection.set_tlsext_host_name(self._server_name.encode("idna"))
-        return connection

@@ -60,6 +60,7 @@ class ClientChannel(ReplyParser):
         "closed",
         "connected",
         "dated",
+        "ended_by",
         "factory",
         "key",
         "lost",
@@ -96,6 +97,8 @@ class ClientChannel(ReplyParser):
         self._last_head = b""
         self._last_read = (b"", 0, 0, False, False)
         self.received = False
+        #: The reason for the connection's end.
+        self.ended_by: BaseException | None = None
         #: The raw head that has been told holds a Date.
         self.dated = False
 
@@ -115,6 +118,7 @@ class ClientChannel(ReplyParser):
 
     def connectionLost(self, reason: Failure) -> None:
         self.closed = True
+        self.ended_by = reason.value
         self._timer.stop()
         reply, self._reply = self._reply, None
         tunnel, self._tunnel = self._tunnel, None

@@ -32,6 +32,17 @@ class TLSHandshakeError(NetworkError, error.ConnectError):
         return f"the TLS handshake failed: {self.reason or type(self.reason).__name__}"
 
 
+class TLSConnectionLost(NetworkError, error.ConnectionLost):
+    """A TLS connection was broken off by TLS itself: by the peer's alert, mostly.
+
+    @ivar reason: the L{ssl.SSLError}.
+    """
+
+    def __init__(self, reason: ssl.SSLError) -> None:
+        error.ConnectionLost.__init__(self, str(reason))
+        self.reason = reason
+
+
 class ProxyProtocolError(NetworkError):
     """A connection does not begin with a good PROXY protocol header, as it should."""
 

@@ -18,7 +18,7 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kongtx.net.errors import ProxyProtocolError, TLSHandshakeError
+from kongtx.net.errors import ProxyProtocolError, TLSConnectionLost, TLSHandshakeError
 from kongtx.net.facts import TLSFacts, TLSSettings
 from kongtx.net.proxy_protocol import ProxyDecoder
 
@@ -56,6 +56,7 @@ class StockTLS(TLSFacts):
         self._build = build
         self._inner: Any = None
         self._paused = self._ended = False
+        self._broken: Failure | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._incoming.write(received)
         self._object = tls.context.wrap_bio(
@@ -126,8 +127,9 @@ class StockTLS(TLSFacts):
                 break
             except ssl.SSLZeroReturnError:
                 data = b""
-            except ssl.SSLError:
+            except ssl.SSLError as exc:
                 self._ended = True
+                self._broken = Failure(TLSConnectionLost(exc))
                 self._raw.abortConnection()
                 return
             if not data:
@@ -147,7 +149,7 @@ class StockTLS(TLSFacts):
             self._overdue.cancel()
         if self._inner is not None:
             inner, self._inner = self._inner, None
-            inner.connectionLost(reason)
+            inner.connectionLost(self._broken or reason)
         elif self.failed is None:
             self.failed = TLSHandshakeError(reason.value or error.ConnectionLost())
 

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from kongtx.net.connections import ClientConnection
 from kongtx.net.connectors import TCPConnector
 from kongtx.net.driving import Driven
-from kongtx.net.errors import TLSHandshakeError
+from kongtx.net.errors import TLSConnectionLost, TLSHandshakeError
 from kongtx.net.facts import TLSFacts, TLSSettings
 from kongtx.net.interfaces import INativeReactor
 from kongtx.net.stock import StockClientFactory
@@ -103,6 +103,8 @@ class TLSConnection(TLSFacts, StreamConnection):
             return  # _insecure tells why
         if self.disconnecting and isinstance(exc, TimeoutError):
             exc = None  # the peer did not answer our close_notify, which is no error
+        if isinstance(exc, ssl.SSLError) and self._reason is None:
+            self._reason = Failure(TLSConnectionLost(exc))
         super().connection_lost(exc)
 
     def _close_when_sent(self) -> None:

@@ -26,6 +26,7 @@ from kongtx.pdk.text import (
     parse_arguments,
 )
 from kongtx.proxy.interfaces import IRequestContext
+from kongtx.tls.pairs import Pair
 
 _ACCESS = frozenset({ACCESS})
 _METHODS = frozenset(
@@ -279,7 +280,7 @@ class Service:
     @only_in(BEFORE_PEER, "service.set_tls_cert_key")
     def set_tls_cert_key(self, chain: str, key: str) -> None:
         """The client certificate to present, as PEM texts of its chain and its private key."""
-        self._override("client_certificate", (chain, key))
+        self._override("client_certificate", Pair(chain, key, "the certificate of a plugin"))
 
     def _override(self, name: str, value: Any) -> None:
         self._request.upstream_tls = {**(self._request.upstream_tls or {}), name: value}

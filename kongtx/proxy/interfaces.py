@@ -261,9 +261,19 @@ class ITLSConnector(Interface):
     """Opens TLS connections to upstreams."""
 
     def identity(
-        service: Mapping[str, Any], server_name: bytes, overrides: Mapping[str, Any] | None
+        service: Mapping[str, Any],
+        server_name: bytes,
+        overrides: Mapping[str, Any] | None,
+        upstream_certificate: Mapping[str, Any] | None = None,
     ) -> Hashable:
-        """What two connections must agree in to share a pool: SNI, verification, certificates."""
+        """What two connections must agree in to share a pool: SNI, verification, certificates.
+
+        @param server_name: a Host header's value.
+        @param overrides: what the request asks for instead of the service's fields; its
+            C{client_certificate} may be a L{kongtx.tls.pairs.Pair}.
+        @param upstream_certificate: a reference to a certificate, for services without their own.
+        @raise KongtxError: a certificate cannot be used; its text may be logged.
+        """
 
     def connect(address: str, port: int, identity: Hashable, factory: Any, timeout: float) -> None:
         """Connect and finish the handshake.

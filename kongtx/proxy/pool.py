@@ -14,7 +14,7 @@ from zope.interface import implementer
 from kongtx.http.client import ClientChannel
 from kongtx.http.timers import NEVER
 from kongtx.proxy.interfaces import ITLSConnector, IUpstreamPool
-from kongtx.proxy.upstream_tls import UnverifiedTLS
+from kongtx.proxy.upstream_tls import unverified_tls
 
 Key = tuple[str, int, Hashable]
 
@@ -78,7 +78,7 @@ class UpstreamPool:
         """
         self._reactor = reactor
         #: The connector for upstreams that speak TLS.
-        self.tls: ITLSConnector = UnverifiedTLS(reactor) if tls is None else tls
+        self.tls: ITLSConnector = unverified_tls(reactor) if tls is None else tls
         self._size = size
         self._most_requests = max_requests or NEVER
         self._idle_timeout = idle_timeout

@@ -22,6 +22,7 @@ class RouteState:
 
     __slots__ = (
         "_hosts",
+        "_identities",
         "balancer",
         "chain",
         "connect_timeout",
@@ -77,6 +78,7 @@ class RouteState:
         self.read_timeout = _seconds(facts.get("read_timeout"))
         self.default_port = _DEFAULT_PORTS.get(self.scheme, 80)
         self._hosts: dict[tuple[bytes, int], bytes] = {}
+        self._identities: dict[tuple[bytes, str | None], Hashable] = {}
 
     def host_header(self, host: bytes, port: int) -> bytes:
         """A peer's Host header: with its port, unless that is the scheme's own."""
@@ -88,6 +90,27 @@ class RouteState:
             value = self._hosts[key] = host_with_port(host, port, self.default_port)
         return value
 
+    def tls_identity(
+        self,
+        connector: ITLSConnector,
+        server_name: bytes,
+        overrides: Mapping[str, Any] | None,
+        certificate: Mapping[str, Any] | None,
+    ) -> Hashable:
+        """The pool key's part for a connection by TLS; see L{ITLSConnector.identity}."""
+        assert self.service is not None
+        if overrides is not None:
+            return connector.identity(self.service, server_name, overrides, certificate)
+        # Whatever it depends on comes with another snapshot, and other states.
+        key = server_name, None if certificate is None else certificate["id"]
+        identity = self._identities.get(key)
+        if identity is None:
+            identity = connector.identity(self.service, server_name, None, certificate)
+            if len(self._identities) > 1024:
+                self._identities.clear()
+            self._identities[key] = identity
+        return identity
+
 
 def host_with_port(host: bytes, port: int, default_port: int) -> bytes:
     """A Host header's value (Kong: both 80 and 443 are left out for their own scheme only)."""
@@ -97,16 +120,6 @@ def host_with_port(host: bytes, port: int, default_port: int) -> bytes:
 def default_port(scheme: bytes) -> int:
     """The port that a scheme's Host header does not name."""
     return _DEFAULT_PORTS.get(scheme, 80)
-
-
-def tls_identity(
-    connector: ITLSConnector,
-    service: Mapping[str, Any],
-    server_name: bytes,
-    overrides: Mapping[str, Any] | None,
-) -> Hashable:
-    """The pool key's part for a connection by TLS."""
-    return connector.identity(service, server_name, overrides)
 
 
 def _seconds(milliseconds: Any) -> float:

@@ -16,6 +16,7 @@ from kongtx.errors import KongtxError
 from kongtx.http.client import CLOSED, TIMEOUT, ClientChannel
 from kongtx.http.interfaces import IReply
 from kongtx.http.responses import trailer_section
+from kongtx.net.errors import TLSConnectionLost, TLSHandshakeError
 from kongtx.proxy.answers import milliseconds
 from kongtx.proxy.context import Try
 from kongtx.proxy.errors import BodyLost, UpstreamTLSUnavailable
@@ -25,8 +26,9 @@ from kongtx.proxy.forwarding import (
 )
 from kongtx.proxy.phases import EMPTY
 from kongtx.proxy.relay import Relaying
-from kongtx.proxy.routes import default_port, host_with_port, tls_identity
+from kongtx.proxy.routes import default_port, host_with_port
 from kongtx.proxy.tunnel import Tunnel
+from kongtx.tls.reasons import explain
 
 Header = tuple[bytes, bytes]
 
@@ -34,6 +36,9 @@ log = Logger()
 
 # nginx: proxy_next_upstream passes these on only when they have not been sent.
 _NOT_IDEMPOTENT: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
+
+#: Why an attempt failed that was never made: a certificate cannot be used.
+UNUSABLE: Final = "unusable"
 
 _SECURE: Final = frozenset((b"https", b"grpcs"))
 
@@ -163,9 +168,17 @@ class Forwarding(Relaying):
             if gateway.tls is None:
                 self._no_peer(UpstreamTLSUnavailable("no TLS connector is configured"))
                 return
-            name = self.upstream_host or peer.host
-            assert self.service is not None
-            tls = tls_identity(gateway.tls, self.service, name, self.upstream_tls)
+            try:
+                tls = state.tls_identity(
+                    gateway.tls,
+                    self.upstream_host or peer.host,
+                    self.upstream_tls,
+                    self._balancer.client_certificate,
+                )
+            except KongtxError as error:
+                self._report_tls(str(error))
+                self._attempt_failed(UNUSABLE, False)
+                return
         timeouts = self.timeouts_ms
         timeout = state.connect_timeout if timeouts is None else timeouts[0] / 1000
         channel = gateway.pool.acquire(peer.address, peer.port, tls, timeout)
@@ -182,8 +195,24 @@ class Forwarding(Relaying):
         self._waiting = None
         if self._over or isinstance(failure.value, CancelledError):
             return
+        if isinstance(failure.value, TLSHandshakeError):
+            self._report_tls(explain(failure.value.reason))
         self._attempt_failed(
             TIMEOUT if isinstance(failure.value, ConnectTimeout) else CLOSED, False
+        )
+
+    def _report_tls(self, why: str) -> None:
+        """Log once a request and peer why there is no TLS with it."""
+        peer = self._peer
+        if peer in self._failed_peers:
+            return
+        service = self.service
+        log.error(
+            "TLS with upstream {address}:{port} of service {service} failed: {why}",
+            address=peer.address,
+            port=peer.port,
+            service=None if service is None else service.get("name") or service.get("id"),
+            why=why,
         )
 
     # -- the request -------------------------------------------------------------------------
@@ -302,6 +331,9 @@ class Forwarding(Relaying):
         channel = self._upstream
         self._upstream = None
         assert channel is not None
+        if isinstance(channel.ended_by, TLSConnectionLost):
+            # With TLS 1.3 a server refuses a certificate after the client's handshake is over.
+            self._report_tls(explain(channel.ended_by.reason))
         if self.headers_sent:
             # The client must see that the response is cut off.
             self._finish_try("failed", 502 if why != TIMEOUT else 504)

@@ -53,3 +53,14 @@ def configured_pairs(conf: Configuration, kind: str) -> list[Pair]:
         Pair(pem.read(certificate).decode(), pem.read(key).decode(), name)
         for certificate, key in zip(certificates, keys, strict=True)
     ]
+
+
+def client_pair(conf: Configuration) -> Pair | None:
+    """The certificate that upstreams are shown by default.
+
+    @raise OSError: a file cannot be read.
+    """
+    if not conf.client_ssl or not conf.client_ssl_cert or not conf.client_ssl_cert_key:
+        return None
+    chain, key = pem.read(conf.client_ssl_cert), pem.read(conf.client_ssl_cert_key)
+    return Pair(chain.decode(), key.decode(), "client_ssl_cert")

@@ -39,7 +39,7 @@ from kongtx.plugins.discovery import by_name, load
 from kongtx.plugins.interfaces import IPlugin
 from kongtx.proxy.gateway import Gateway
 from kongtx.proxy.pool import UpstreamPool
-from kongtx.proxy.upstream_tls import UnverifiedTLS
+from kongtx.proxy.upstream_tls import UpstreamTLS
 from kongtx.runtime.declarative import DeclarativeLoader
 from kongtx.runtime.identity import node_id
 from kongtx.runtime.interfaces import INode, NodeContext
@@ -49,8 +49,8 @@ from kongtx.runtime.logs.web import log_site
 from kongtx.runtime.nodeinfo import NodeInfo
 from kongtx.runtime.schemas import make_registry
 from kongtx.runtime.settings import admin_settings, gateway_settings
-from kongtx.runtime.snapshot import SnapshotKeeper
-from kongtx.runtime.tls import ListenerTLS
+from kongtx.runtime.snapshot import Rows, SnapshotKeeper
+from kongtx.runtime.tls import ListenerTLS, client_material
 from kongtx.runtime.vaults import Vaults
 
 #: The channel on which workers tell each other what they wrote to the store.
@@ -92,16 +92,17 @@ class GatewayNode(MultiService):
         self.resolver.setServiceParent(self)  # type: ignore[no-untyped-call]
         self.balancers = Balancers(self.resolver, reactor)
         self._probes = False
+        self.vaults = Vaults(conf.loaded_vaults, conf.vault_properties, os.environ)
+        self.plugin_node = self._make_plugin_node()
+        self.listener_tls = ListenerTLS(conf, reactor, self.plugin_node.resolve_vault)
+        self.client_material = client_material(conf, self.plugin_node.resolve_vault)
         self.health = HealthChecks(
             self.balancers,
             reactor,
             context.bus,
-            prober=Prober(reactor),
+            prober=Prober(reactor, self.client_material.probe_context),
             probes_here=lambda: self._probes,
         )
-        self.vaults = Vaults(conf.loaded_vaults, conf.vault_properties, os.environ)
-        self.plugin_node = self._make_plugin_node()
-        self.listener_tls = ListenerTLS(conf, reactor, self.plugin_node.resolve_vault)
         self.keeper = SnapshotKeeper(
             self.store,
             self.plugins,
@@ -109,9 +110,9 @@ class GatewayNode(MultiService):
             self.balancers,
             conf.router_flavor,
             self._apply,
-            followers=[self.vaults.update, self.listener_tls.update],
+            followers=[self.vaults.update, self.listener_tls.update, self._update_material],
         )
-        self.upstream_tls = UnverifiedTLS(reactor)
+        self.upstream_tls = UpstreamTLS(reactor, self.client_material)
         self.pool = UpstreamPool(
             reactor,
             self.upstream_tls,
@@ -242,6 +243,10 @@ class GatewayNode(MultiService):
     # -- configuration changes -----------------------------------------------------------------
     def _apply(self, snapshot: Any) -> None:
         self.gateway.snapshot = snapshot
+
+    def _update_material(self, rows: Rows, touched: Mapping[str, set[str]]) -> None:
+        if touched["certificates"] or touched["ca_certificates"]:
+            self.client_material.update(rows["certificates"], rows["ca_certificates"])
 
     async def _written_here(self, events: Sequence[ChangeEvent]) -> None:
         """Make a write known; over when this worker serves by it."""

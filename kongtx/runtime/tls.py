@@ -9,20 +9,39 @@ from typing import Any
 
 from kongtx.conf import Configuration
 from kongtx.net import openssl
-from kongtx.runtime.certificates import configured_pairs
+from kongtx.runtime.certificates import client_pair, configured_pairs
 from kongtx.runtime.errors import ListenError
 from kongtx.runtime.listeners import Listener
+from kongtx.runtime.snapshot import Rows
 from kongtx.tls.certificates import ServerCertificates
+from kongtx.tls.client import ClientMaterial
 from kongtx.tls.contexts import server_context
 from kongtx.tls.errors import TLSError
 from kongtx.tls.listening import CertificateChooser, Hook, SharedTickets
 from kongtx.tls.pairs import Pair
 from kongtx.tls.tickets import read_secret
 
-Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]
-
 #: What is spoken over TLS; HTTP/2 comes first where a listener has it.
 ALPN = ("http/1.1",)
+
+
+def client_material(conf: Configuration, resolve: Callable[[str], str]) -> ClientMaterial:
+    """What upstreams are shown, and what is asked of them, as far as the configuration says.
+
+    @param resolve: gives what a vault reference stands for.
+    @raise ListenError: C{client_ssl_cert} or its key cannot be read.
+    """
+    try:
+        pair = client_pair(conf)
+    except OSError as error:
+        raise ListenError(f"client_ssl_cert: {error}") from error
+    return ClientMaterial(
+        resolve,
+        conf.lua_ssl_trusted_certificate,
+        conf.lua_ssl_protocols.split(),
+        pair,
+        conf.lua_ssl_verify_depth,
+    )
 
 
 class ListenerTLS:

@@ -38,7 +38,7 @@ def server_context(
     @raise TLSError: the policy asks for what OpenSSL does not know.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _limit_protocols(context, policy.protocols)
+    limit_protocols(context, policy.protocols)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options |= ssl.OP_SINGLE_DH_USE | ssl.OP_SINGLE_ECDH_USE
     if policy.prefers_server_ciphers:
@@ -58,11 +58,15 @@ def server_context(
     return context
 
 
-def _limit_protocols(context: ssl.SSLContext, protocols: Iterable[str]) -> None:
+def limit_protocols(context: ssl.SSLContext, protocols: Iterable[str]) -> None:
+    """Allow some versions of TLS, by nginx's names.
+
+    @raise TLSError: OpenSSL knows none of them.
+    """
     known = [name for name in _VERSIONS if name in set(protocols)]
     if not known:
         raise TLSError(
-            f"ssl_protocols: no version that OpenSSL knows; give some of {', '.join(_VERSIONS)}"
+            f"TLS protocols: no version that OpenSSL knows; give some of {', '.join(_VERSIONS)}"
         )
     context.minimum_version = _VERSIONS[known[0]]
     context.maximum_version = _VERSIONS[known[-1]]

@@ -17,7 +17,7 @@ from kongtx.net.proxy_protocol import InetAddress, ProxyHeader, Transport, encod
 from kongtx.net.tls import connect_tls
 from kongtx.proxy.gateway import GatewaySettings
 from kongtx.proxy.interfaces import ITLSConnector
-from kongtx.proxy.upstream_tls import UnverifiedTLS, server_name_of
+from kongtx.proxy.upstream_tls import server_name_of, unverified_tls
 from tests.proxy.kit import Peer, Recorder, is_whole, parse, parse_fields
 
 GET = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -136,6 +136,6 @@ async def test_an_https_service_that_speaks_plainly_is_502(made: Any) -> None:
 
 
 def test_names_are_asked_for_and_addresses_are_not() -> None:
-    verifyObject(ITLSConnector, UnverifiedTLS(reactor))
+    verifyObject(ITLSConnector, unverified_tls(reactor))
     hosts = (b"A.example:8443", b"10.0.0.1:1", b"[::1]", b"bad host")
     assert [server_name_of(host) for host in hosts] == ["a.example", "", "", ""]
