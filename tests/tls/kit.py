@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
 import ssl
 import tempfile
@@ -13,13 +14,20 @@ from typing import Any
 import attrs
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 
-@lru_cache
 def authority(number: int = 0) -> trustme.CA:
     """An authority of this run."""
+    return _authority(number)
+
+
+@lru_cache
+def _authority(number: int) -> trustme.CA:
     return trustme.CA(organization_name=f"kongtx tests {number}")
 
 
@@ -140,3 +148,48 @@ def written(data: str) -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
         file.write(data)
     return str(Path(file.name))
+
+
+def crl_pem(ca: trustme.CA, revoked: list[bytes]) -> str:
+    """A list that revokes some of an authority's certificates."""
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    key: Any = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(now - datetime.timedelta(hours=1))
+        .next_update(now + datetime.timedelta(days=1))
+    )
+    for each in revoked:
+        serial = x509.load_pem_x509_certificate(each).serial_number
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+        builder = builder.add_revoked_certificate(entry)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def self_signed(*names: str) -> dict[str, Any]:
+    """A certificate entity that no authority has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return {
+        "cert": certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        "key": private.decode(),
+    }
