@@ -10,6 +10,7 @@ from kongtx.db.dao import EntityStore, Key, page_size
 from kongtx.db.paging import Page, Tags
 from kongtx.db.tables import Entity
 from kongtx.db.writes import Delete, Insert, Update, Upsert, Write
+from kongtx.schema.formats import parse_address
 
 
 class Certificates(EntityStore):
@@ -152,7 +153,18 @@ class Plugins(EntityStore):
 
 
 class Targets(EntityStore):
-    """Targets of an upstream are shown newest first, one for each address."""
+    """Targets of an upstream are shown newest first, one for each address.
+
+    Creating one refuses a bad address alone and in other words than changing one does, as in Kong.
+    """
+
+    async def prepare_insert(self, data: Mapping[str, Any]) -> Entity:
+        _check_address(data)
+        return await super().prepare_insert(data)
+
+    async def prepare_upsert(self, key: Mapping[str, Any], data: Mapping[str, Any]) -> Entity:
+        _check_address(data)
+        return await super().prepare_upsert(key, data)
 
     async def page_active(
         self, upstream: Key, size: float | None = None, offset: str | None = None
@@ -232,6 +244,14 @@ def _no_tag_writes() -> errors.StoreError:
     return errors.SchemaViolationError(
         {"tags": "does not support insert/upsert/update/delete operations"}
     )
+
+
+def _check_address(data: Mapping[str, Any]) -> None:
+    target = data.get("target")
+    if isinstance(target, str) and isinstance(parse_address(target), str):
+        raise errors.SchemaViolationError(
+            {"target": "Invalid target; not a valid hostname or ip address"}
+        )
 
 
 def _names(data: Mapping[str, Any]) -> list[str] | None:

@@ -111,6 +111,11 @@ async def test_targets_live_below_their_upstream(client: Client) -> None:
     assert missing.status == 404
     again = await client.post("/upstreams/u/targets", {"target": "h.test:8000"})
     assert (again.status, again.json["code"]) == (409, 5)
+    bad = await client.post("/upstreams/u/targets", {"target": "not a host", "weight": -1})
+    assert (bad.status, bad.json["fields"]) == (
+        400,
+        {"target": "Invalid target; not a valid hostname or ip address"},
+    )
     assert (await client.delete("/upstreams/u/targets/h.test:8000")).status == 204
     assert (await client.delete("/upstreams/u/targets/h.test:8000")).status == 404
 
