@@ -467,3 +467,53 @@ async def test_plugins_add_endpoints(client: Client, node: FakeNode) -> None:
         allowed = (await extended.ask("OPTIONS", "/services/x")).headers["allow"]
         assert allowed == "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
         assert "/mine/{key}" in (await extended.get("/endpoints")).json["data"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "fields"),
+    [
+        (
+            "PUT",
+            "/routes/r",
+            {},
+            {
+                "@entity": [
+                    "must set one of 'methods', 'hosts', 'headers', 'paths', 'snis' when "
+                    "'protocols' is 'https'"
+                ]
+            },
+        ),
+        (
+            "PUT",
+            "/routes/r",
+            {"methods": ["GET"], "protocols": ["foo", "http"]},
+            {
+                "protocols": [
+                    "expected one of: grpc, grpcs, http, https, tcp, tls, tls_passthrough, udp"
+                ]
+            },
+        ),
+        (
+            "PUT",
+            "/routes/r",
+            {"paths": ["/"], "regex_priority": "foobar"},
+            {"regex_priority": "expected an integer"},
+        ),
+        ("PUT", "/routes/r", {"routes": {"test": [{"test": "test"}]}, "tags": "test"}, None),
+        ("PATCH", "/plugins/p", {"config": "bar"}, {"config": "expected a record"}),
+        ("PATCH", "/plugins/p", {"foo": "bar"}, {"foo": "unknown field"}),
+        ("POST", "/services", {"url": " "}, None),
+        ("POST", "/services", {"url": ""}, None),
+        ("POST", "/services/s/plugins", {}, {"name": "required field missing"}),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_wrong_data_has_kongs_fields(
+    client: Client, method: str, path: str, data: Any, fields: Any
+) -> None:
+    await client.make("/plugins", {"name": "key-auth", "instance_name": "p"})
+    await client.make("/services", {"name": "s", "host": "h"})
+    reply = await client.ask(method, path, data)
+    assert (reply.status, reply.json["code"]) == (400, 2)
+    if fields is not None:
+        assert reply.json["fields"] == fields
