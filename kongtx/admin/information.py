@@ -14,11 +14,11 @@ from kongtx.admin.settings import AdminSettings
 from kongtx.db.errors import StoreError
 from kongtx.db.store import Store
 from kongtx.lib.loglevel import LEVEL_NAMES
+from kongtx.lib.memory import shown_size
 from kongtx.schema import number
 from kongtx.schema.forms import infer_value
 
 _NUMBER = number()
-_UNITS = {"k": 10, "m": 20, "g": 30}
 
 
 class Information:
@@ -212,15 +212,12 @@ def _sizes(call: Call) -> Callable[[int], Any]:
     unit = "m" if unit is None else unit
     scale = infer_value(call.first("scale"), _NUMBER)
     scale = scale if isinstance(scale, (int, float)) else 2
-    key = unit.lower()
-    if key not in ("", "b", *_UNITS):
-        raise abort(400, f"invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')")
-    if not 0 <= scale <= 99:
-        raise abort(400, "scale must be equal or greater than 0")
-    if key in ("", "b"):
-        return lambda size: size
-    power, digits = _UNITS[key], int(scale)
-    return lambda size: f"{size / (1 << power):.{digits}f} {key.upper()}iB"
+    digits = int(scale)
+    try:
+        shown_size(0, unit, digits if scale >= 0 else -1)
+    except ValueError as error:
+        raise abort(400, str(error)) from None
+    return lambda size: shown_size(size, unit, digits)
 
 
 def _timeout(call: Call) -> int:

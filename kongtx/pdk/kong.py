@@ -7,12 +7,16 @@ from typing import Any
 
 from kongtx.cache.interfaces import ICache
 from kongtx.pdk.client import Client
+from kongtx.pdk.facts import IP, Cluster, Nginx, Table
 from kongtx.pdk.log import Log
 from kongtx.pdk.node import Node
 from kongtx.pdk.phases import ROUTED, only_in
 from kongtx.pdk.request import Request
 from kongtx.pdk.response import Response
 from kongtx.pdk.service import Service
+from kongtx.pdk.telemetry import Telemetry
+from kongtx.pdk.tracing import Tracing
+from kongtx.pdk.vault import Vault
 from kongtx.proxy.interfaces import IRequestContext
 
 #: What stands for the running plugin where none runs.
@@ -90,6 +94,7 @@ class Kong:
         "_request",
         "_response",
         "_service",
+        "_tracing",
         "node",
         "raw",
         "row",
@@ -104,6 +109,7 @@ class Kong:
         self._request: Request | None = None
         self._response: Response | None = None
         self._service: Service | None = None
+        self._tracing: Tracing | None = None
 
     @property
     def request(self) -> Request:
@@ -138,8 +144,7 @@ class Kong:
         """Log lines in the running plugin's name, and the log entry."""
         if self._log is None:
             self._log = Log(self.raw, self.node)
-        self._log._namespace = self.row["name"]
-        return self._log
+        return self._log.name_after(self.row["name"])
 
     @property
     def router(self) -> Router:
@@ -170,6 +175,43 @@ class Kong:
     def configuration(self) -> Any:
         """The gateway's configuration, read only."""
         return self.node.configuration
+
+    @property
+    def cluster(self) -> Cluster:
+        """The nodes that share a database."""
+        return Cluster(self.node)
+
+    @property
+    def ip(self) -> IP:
+        """Addresses."""
+        return IP(self.node)
+
+    @property
+    def nginx(self) -> Nginx:
+        """Counts of connections and requests."""
+        return Nginx(self.node)
+
+    @property
+    def table(self) -> Table:
+        """What Kong does with tables."""
+        return Table()
+
+    @property
+    def vault(self) -> Vault:
+        """Secrets by reference."""
+        return Vault(self)
+
+    @property
+    def tracing(self) -> Tracing:
+        """Spans of this request."""
+        if self._tracing is None:
+            self._tracing = Tracing(self)
+        return self._tracing
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Records for a telemetry backend."""
+        return Telemetry(self)
 
 
 def kong_of(request: IRequestContext, node: Node) -> Kong:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger, LogLevel, formatEvent
 
 from kongtx.lib.loglevel import LEVEL_KEY, Level
 from kongtx.pdk.entry import Entry, add_value, http_entry
@@ -25,6 +28,7 @@ _LEVELS = {
     Level.EMERG: LogLevel.critical,
 }
 _LOGGERS: dict[str, Logger] = {}
+_VARIABLE = re.compile("%(message|namespace|file_src|line_src|func_name)")
 
 
 class Log:
@@ -33,12 +37,14 @@ class Log:
     The first argument is a template with C{{fields}}, as everywhere in Twisted.
     """
 
-    __slots__ = ("_namespace", "_node", "_request", "_values")
+    __slots__ = ("_formats", "_namespace", "_node", "_own_namespace", "_request", "_values")
 
     def __init__(self, request: IRequestContext, node: Node) -> None:
         self._request = request
         self._node = node
         self._namespace = "kong"
+        self._own_namespace = False
+        self._formats: dict[str, str] = {}
         self._values: list[tuple[str, Any, str]] = []
 
     def __call__(self, template: str, **fields: Any) -> None:
@@ -76,9 +82,39 @@ class Log:
         """The gateway cannot serve."""
         self._emit(Level.EMERG, template, fields)
 
-    def inspect(self, *values: Any) -> None:
-        """Values as Python writes them, at the debug level."""
-        self._emit(Level.DEBUG, "{values}", {"values": ", ".join(map(repr, values))})
+    @property
+    def inspect(self) -> Inspect:
+        """Values as Python writes them, at the debug level: C{kong.log.inspect(value, ...)}."""
+        return Inspect(self)
+
+    def name_after(self, plugin: str) -> Log:
+        """The same, in the name of the plugin that runs now; loggers made by L{new} keep theirs."""
+        if not self._own_namespace:
+            self._namespace = plugin
+        return self
+
+    def new(self, namespace: str, template: str = "") -> Log:
+        """A logger of another name.
+
+        @param template: see L{set_format}.
+        """
+        if not namespace:
+            raise ArgumentError("a logger needs a namespace")
+        other = Log(self._request, self._node)
+        other._namespace, other._own_namespace = namespace, True
+        if template:
+            other.set_format(template)
+        return other
+
+    def set_format(self, template: str) -> None:
+        """Shape the further lines of this plugin, or of this logger, about this request.
+
+        @param template: text with C{%message}, C{%namespace}, and where the line was logged:
+            C{%file_src}, C{%line_src}, C{%func_name}.
+        """
+        if not template:
+            raise ArgumentError("format: must not be empty")
+        self._formats[self._namespace] = template
 
     def deprecation(
         self, message: str, after: str | None = None, removal: str | None = None
@@ -118,6 +154,8 @@ class Log:
         logger = _LOGGERS.get(self._namespace)
         if logger is None:
             logger = _LOGGERS[self._namespace] = Logger(namespace=self._namespace)
+        if self._namespace in self._formats:
+            template, fields = "{message}", {**fields, "message": self._shape(template, fields)}
         logger.emit(
             _LEVELS[level],
             template,
@@ -126,6 +164,39 @@ class Log:
             request_id=self._request.request_id.decode(),
             **fields,
         )
+
+    def _shape(self, template: str, fields: Mapping[str, Any]) -> str:
+        caller = sys._getframe(3)  # of the method that called _emit
+        told = {
+            "message": formatEvent({"log_format": template, **fields}),
+            "namespace": self._namespace,
+            "file_src": os.path.basename(caller.f_code.co_filename),
+            "line_src": str(caller.f_lineno),
+            "func_name": caller.f_code.co_name,
+        }
+        return _VARIABLE.sub(lambda found: told[found[1]], self._formats[self._namespace])
+
+
+class Inspect:
+    """Writes values, and can be told to be still."""
+
+    __slots__ = ("_log",)
+    _still: ClassVar[set[str]] = set()
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def __call__(self, *values: Any) -> None:
+        if self._log._namespace not in self._still:
+            self._log._emit(Level.DEBUG, "{values}", {"values": ", ".join(map(repr, values))})
+
+    def on(self) -> None:
+        """Write again what this plugin inspects."""
+        self._still.discard(self._log._namespace)
+
+    def off(self) -> None:
+        """Write nothing of what this plugin inspects, in this worker."""
+        self._still.add(self._log._namespace)
 
 
 def _check_value(value: Any, above: tuple[int, ...]) -> None:

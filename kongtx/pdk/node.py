@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,6 +15,9 @@ from kongtx.cache.interfaces import ICache
 from kongtx.cache.shared import SharedMemory
 from kongtx.events.interfaces import IEventBus
 from kongtx.lib.ids import is_uuid
+from kongtx.lib.memory import resident_bytes, shown_size
+from kongtx.pdk.errors import ArgumentError
+from kongtx.pdk.telemetry import LogRecords
 
 Consumer = Mapping[str, Any]
 
@@ -37,6 +41,7 @@ class Node:
     @ivar statistics: counts of connections and requests, as C{GET /status} shows them.
     @ivar upstream_health: the name and the targets of each upstream, with their health.
     @ivar cluster_id: the same in all nodes of a database.
+    @ivar telemetry: what plugins gave to C{kong.telemetry.log}, for whoever exports it.
     @ivar shared: for plugins, whatever they keep for the life of the worker, by keys of their own.
     @ivar closing: called when the worker stops; may return Deferreds, which are waited for a while.
     """
@@ -56,9 +61,40 @@ class Node:
     statistics: Callable[[], Mapping[str, int]]
     cluster_id: str | None = None
     upstream_health: Callable[[], Iterable[tuple[str, list[dict[str, Any]]]]] = tuple
+    telemetry: LogRecords = attrs.Factory(LogRecords)
     hostname: str = attrs.Factory(socket.gethostname)
     shared: dict[Any, Any] = attrs.Factory(dict)
     closing: list[Callable[[], Any]] = attrs.Factory(list)
+
+    def get_id(self) -> str:
+        """A UUID, the same in all workers of the node."""
+        return self.node_id
+
+    def get_hostname(self) -> str:
+        """The name of the machine."""
+        return self.hostname
+
+    def get_memory_stats(self, unit: str = "b", scale: int = 2) -> dict[str, Any]:
+        """Memory of this worker, and of what the workers share; keys are Kong's.
+
+        @param unit: C{b} for numbers of bytes; C{k}, C{m} or C{g} for text such as C{1.50 MiB}.
+        @param scale: digits behind the point.
+        @raise ArgumentError: for another unit or a negative scale.
+        """
+        try:
+            own = shown_size(resident_bytes(), unit, scale)
+        except ValueError as error:
+            raise ArgumentError(str(error)) from None
+        shared = self.memory.statistics()
+        return {
+            "workers_lua_vms": [{"pid": os.getpid(), "http_allocated_gc": own}],
+            "lua_shared_dicts": {
+                "kong_db_cache": {
+                    "allocated_slabs": shown_size(shared["used"], unit, scale),
+                    "capacity": shown_size(shared["capacity"], unit, scale),
+                }
+            },
+        }
 
     def consumer(
         self, key: str, by_username: bool = False

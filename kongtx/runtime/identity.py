@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from kongtx.conf import Configuration
+from kongtx.db.errors import PrimaryKeyViolationError
+from kongtx.db.store import Store
 from kongtx.lib import ids
 
 
@@ -37,3 +39,18 @@ def _read(path: str) -> str | None:
     except OSError:
         return None
     return text if ids.is_uuid(text) else None
+
+
+async def cluster_id(store: Store) -> str | None:
+    """The id that all nodes of a database share; chosen by the first of them.
+
+    @return: L{None} if there is none and the store cannot be written to.
+    """
+    parameters = store["parameters"]
+    found = await parameters.select("cluster_id")
+    if found is None and not store.connector.read_only:
+        try:
+            found = await parameters.insert({"key": "cluster_id", "value": ids.uuid4()})
+        except PrimaryKeyViolationError:  # another node was faster
+            found = await parameters.select("cluster_id")
+    return None if found is None else str(found["value"])

@@ -41,7 +41,7 @@ from kongtx.proxy.gateway import Gateway
 from kongtx.proxy.pool import UpstreamPool
 from kongtx.proxy.upstream_tls import UpstreamTLS
 from kongtx.runtime.declarative import DeclarativeLoader
-from kongtx.runtime.identity import node_id
+from kongtx.runtime.identity import cluster_id, node_id
 from kongtx.runtime.interfaces import INode, NodeContext
 from kongtx.runtime.invalidation import stale_keys
 from kongtx.runtime.listeners import Listener
@@ -146,6 +146,7 @@ class GatewayNode(MultiService):
         await self.store.start()
         if self.declarative is not None:
             await self.declarative.load_configured()
+        self.plugin_node.cluster_id = await cluster_id(self.store)
         await self.keeper.load()
         self.health.startService()
         self._give_up_probes = self.context.leases.hold("health", self._hold_probes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from zope.interface import implementer
 from kongtx.admin.interfaces import INodeInfo
 from kongtx.conf.view import public_view
 from kongtx.health.errors import HealthError
+from kongtx.lib.memory import resident_bytes
 from kongtx.router.explain import explain_url
 from kongtx.router.lint import lint_json
 from kongtx.runtime.host import RUNTIME_CHANNEL, change_log_level
@@ -89,7 +89,7 @@ class NodeInfo:
     def memory(self) -> tuple[Mapping[int, int], Mapping[str, tuple[int, int]]]:
         """See L{INodeInfo.memory}: of the other workers nothing is known here."""
         shared = self._node.memory.statistics()
-        used = {os.getpid(): _resident()}
+        used = {os.getpid(): resident_bytes()}
         return used, {"kong_db_cache": (shared["used"], shared["capacity"])}
 
     def dns_statistics(self) -> dict[str, Any] | None:
@@ -176,12 +176,3 @@ class NodeInfo:
 
     def _on_draining(self, _data: Any, _channel: str, _event: str, _worker: int) -> None:
         self._draining = True
-
-
-def _resident() -> int:
-    """Bytes of memory that this process has in use."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

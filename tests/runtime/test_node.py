@@ -13,6 +13,7 @@ import pytest_twisted
 import treq
 from zope.interface.verify import verifyObject
 
+from kongtx.lib.ids import is_uuid
 from kongtx.runtime.declarative import DeclarativeFileError
 from kongtx.runtime.identity import node_id
 from kongtx.runtime.interfaces import INode
@@ -142,6 +143,8 @@ async def test_what_was_stored_is_there_after_a_restart(
     second = await make_gateway(prefix=prefix)
     assert (await get(f"{second.url}/r"))[0] == 200
     assert second.node.plugin_node.node_id == first.node.plugin_node.node_id
+    assert is_uuid(second.node.plugin_node.cluster_id)
+    assert second.node.plugin_node.cluster_id == first.node.plugin_node.cluster_id
 
 
 @pytest_twisted.ensureDeferred
