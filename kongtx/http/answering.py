@@ -261,7 +261,10 @@ class AnsweringChannel:
             self.transport.write(trailer_section(trailers))
         elif self._framing == LENGTH and self._left_out > 0:
             # Content-Length promised more than there was.
+            exchange = self.exchange
             self.abort()
+            if exchange is not None:
+                exchange.finished()
             return
         exchange, self.exchange = self.exchange, None
         if exchange is not None:

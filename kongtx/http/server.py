@@ -259,7 +259,8 @@ class ServerChannel(AnsweringChannel):
         http2(self, data)
 
     def _refuse(self, status: int, head: bytes) -> None:
-        """Answer a request that cannot be understood, and close."""
+        """Answer a request that cannot be understood, and close: what follows is not read."""
+        self._closing = True
         self._buffer = b""
         self._remaining = 0
         self._timer.deadline = NEVER

@@ -359,6 +359,7 @@ def test_an_answer_that_is_too_short_cuts_the_connection() -> None:
     made.channel.respond(200, None, [], b"abc", 5, False)
     made.channel.end()
     assert made.transport.ended == "aborted"
+    assert made.exchanges[0].events == ["finished"]
 
 
 def test_an_answer_that_is_too_long_is_cut() -> None:

@@ -11,12 +11,13 @@ import pytest_twisted
 from zope.interface.verify import verifyClass, verifyObject
 
 from kongtx.http.interfaces import IExchange, IReply, IServerChannel
+from kongtx.http.limits import Limits
 from kongtx.http.server import ServerChannel
 from kongtx.proxy.exchange import Exchange
 from kongtx.proxy.gateway import GatewaySettings
 from kongtx.proxy.interfaces import IRequestContext, IUpstreamPool
 from kongtx.proxy.pool import UpstreamPool
-from tests.proxy.kit import OK, ROUTE, Peer, answering, free_port, parse, parse_fields
+from tests.proxy.kit import OK, ROUTE, Peer, answering, free_port, is_whole, parse, parse_fields
 
 GET = b"GET /api/things?q=1 HTTP/1.1\r\nHost: example.com\r\n\r\n"
 
@@ -583,3 +584,23 @@ async def test_an_unknown_method_is_refused_even_with_known_fields(made: Any) ->
     client.transport.write(GET.replace(b"GET", b"GARBAGE", 1))
     await client.until(b"HTTP/1.1 400 ")
     assert upstream.received.count(b"HTTP/1.1\r\n") == 1
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 3000000", b"Transfer-Encoding: chunked"])
+@pytest_twisted.ensureDeferred
+async def test_a_body_over_the_limit_is_answered_413_and_the_answer_arrives(
+    made: Any, framing: bytes
+) -> None:
+    upstream = made.upstream()
+    gateway = made.gateway(upstream, settings=GatewaySettings(limits=Limits(body_bytes=1_000_000)))
+    client = await gateway.connect()
+    client.transport.write(b"POST /api HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n")
+    client.transport.write(b"2DC6C0\r\n" + b"x" * 3_000_000)
+    await client.until(is_whole)
+    status, fields, body = parse(client.data)
+    assert (status, fields[b"connection"]) == (413, [b"close"])
+    assert body.startswith(b"Payload too large\n")
+    assert upstream.connections == []
+    assert gateway.log.requests[0].status == 413
+    client.transport.loseConnection()
+    assert await client.closed == "ConnectionDone"
