@@ -9,12 +9,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
-import attrs
 import lmdb
 
 _KEY = struct.Struct(">Q")
 _VALUE = struct.Struct("<Q")
+_pack, _unpack = _VALUE.pack, _VALUE.unpack
 _LONGEST_IDENTITY = 400
 _SWEEP_EVERY = 1024
 
@@ -42,8 +43,7 @@ def counter_key(window: bytes, identity: bytes) -> bytes:
     return window + identity
 
 
-@attrs.frozen
-class Taken:
+class Taken(NamedTuple):
     """The outcome of L{Counters.take}.
 
     @ivar counts: of each counter before, in order.
@@ -65,22 +65,29 @@ class Counters:
     def read(self, keys: Sequence[bytes]) -> list[int]:
         """The counts of some keys; 0 where there is none."""
         with self._env.begin(self._db, buffers=True) as txn:
-            return [_VALUE.unpack(found)[0] if (found := txn.get(key)) else 0 for key in keys]
+            return [_unpack(found)[0] if (found := txn.get(key)) else 0 for key in keys]
 
     def take(self, keys: Sequence[bytes], limits: Sequence[float], now: float) -> Taken:
         """Count one on every key, unless a limit has been reached: then on none.
 
         @param now: seconds since the epoch; what ended before may be swept away.
         """
+        counts: list[int] = []
+        reached = None
         with self._env.begin(self._db, write=True) as txn:
-            counts = [_VALUE.unpack(found)[0] if (found := txn.get(key)) else 0 for key in keys]
-            for index, count in enumerate(counts):
-                if count >= limits[index]:
-                    return Taken(counts, index)
-            for key, count in zip(keys, counts, strict=True):
-                txn.put(key, _VALUE.pack(count + 1))
-            self._sweep(txn, now)
-        return Taken(counts, None)
+            for index, key in enumerate(keys):
+                found = txn.get(key)
+                count = _unpack(found)[0] if found else 0
+                counts.append(count)
+                if count >= limits[index] and reached is None:
+                    reached = index
+            if reached is None:
+                for index, key in enumerate(keys):
+                    txn.put(key, _pack(counts[index] + 1))
+                self._writes += 1
+                if self._writes % _SWEEP_EVERY == 0:
+                    self._sweep(txn, now)
+        return Taken(counts, reached)
 
     def add(self, keys: Sequence[bytes], amount: int, now: float) -> list[int]:
         """Count some more on every key; the new counts."""
@@ -88,9 +95,11 @@ class Counters:
             counts = []
             for key in keys:
                 found = txn.get(key)
-                counts.append((_VALUE.unpack(found)[0] if found else 0) + amount)
-                txn.put(key, _VALUE.pack(counts[-1]))
-            self._sweep(txn, now)
+                counts.append((_unpack(found)[0] if found else 0) + amount)
+                txn.put(key, _pack(counts[-1]))
+            self._writes += 1
+            if self._writes % _SWEEP_EVERY == 0:
+                self._sweep(txn, now)
         return counts
 
     def __len__(self) -> int:
@@ -98,10 +107,7 @@ class Counters:
             return int(txn.stat(self._db)["entries"])
 
     def _sweep(self, txn: lmdb.Transaction, now: float) -> None:
-        """Now and then, remove the counters of windows that have ended."""
-        self._writes += 1
-        if self._writes % _SWEEP_EVERY:
-            return
+        """Remove the counters of windows that have ended."""
         ended = _KEY.pack(int(now))
         cursor = txn.cursor(self._db)
         at = cursor.first()

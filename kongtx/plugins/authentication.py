@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -34,8 +33,7 @@ _IDENTITY_HEADERS = (
 _IDENTITY_NAMES = frozenset(name.lower() for name in _IDENTITY_HEADERS)
 
 
-@attrs.frozen
-class Identity:
+class Identity(NamedTuple):
     """Who a client has shown itself to be.
 
     @ivar consumer: L{None} where a credential stands for nobody in the store.

@@ -106,25 +106,28 @@ class RateLimiting(Plugin):
     ) -> None:
         if taken is None:
             return
-        remaining = [
-            max(0, limit - count - (taken.reached in (None, index)))
-            for index, (limit, count) in enumerate(zip(settings.limits, taken.counts, strict=True))
-        ]
-        # The least of what remains counts; of equal ones that of the longer window.
-        worst = min(reversed(range(len(remaining))), key=remaining.__getitem__)
+        counts, reached = taken
+        limits, names = settings.limits, settings.remaining_names
+        headers = [*settings.limit_headers]
+        worst, least, told = 0, float("inf"), b""
+        for index, limit in enumerate(limits):
+            remaining = limit - counts[index] - (reached is None or reached == index)
+            remaining = max(remaining, 0)
+            text = _number(remaining)
+            headers.append((names[index], text))
+            # The least of what remains counts; of equal ones that of the longer window.
+            if remaining <= least:
+                worst, least, told = index, remaining, text
         config = settings.config
         reset = b"%d" % windows[worst].reset(now)
         if not config["hide_client_headers"]:
-            kong.raw.response_headers += [
-                *settings.limit_headers,
-                *zip(settings.remaining_names, map(_number, remaining), strict=True),
-                (b"RateLimit-Limit", _number(settings.limits[worst])),
-                (b"RateLimit-Remaining", _number(remaining[worst])),
-                (b"RateLimit-Reset", reset),
-            ]
-        if taken.reached is not None:
-            headers = {} if config["hide_client_headers"] else {"Retry-After": reset}
-            kong.response.error(int(config["error_code"]), config["error_message"], headers)
+            headers.append((b"RateLimit-Limit", settings.limit_headers[worst][1]))
+            headers.append((b"RateLimit-Remaining", told))
+            headers.append((b"RateLimit-Reset", reset))
+            kong.raw.response_headers += headers
+        if reached is not None:
+            more = {} if config["hide_client_headers"] else {"Retry-After": reset}
+            kong.response.error(int(config["error_code"]), config["error_message"], more)
 
 
 @lru_cache(maxsize=256)
