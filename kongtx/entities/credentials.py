@@ -9,7 +9,7 @@ import base64
 import hashlib
 import os
 
-from kongtx.entities.internal import ratelimiting_metrics
+from kongtx.entities.internal import ratelimiting_metrics, response_ratelimiting_metrics
 from kongtx.schema import (
     Field,
     Schema,
@@ -307,6 +307,11 @@ def rate_limiting() -> tuple[Schema, ...]:
     return (ratelimiting_metrics(),)
 
 
+def response_ratelimiting() -> tuple[Schema, ...]:
+    """Counters kept in the database."""
+    return (response_ratelimiting_metrics(),)
+
+
 #: The entities of each bundled plugin that has any, by the plugin's name.
 PLUGIN_ENTITIES = {
     "key-auth": key_auth,
@@ -318,4 +323,5 @@ PLUGIN_ENTITIES = {
     "session": session,
     "acme": acme,
     "rate-limiting": rate_limiting,
+    "response-ratelimiting": response_ratelimiting,
 }

@@ -93,8 +93,17 @@ def clustering_data_planes() -> Schema:
 
 def ratelimiting_metrics() -> Schema:
     """The schema of rate-limiting's counters in a database."""
+    return _metrics("ratelimiting_metrics")
+
+
+def response_ratelimiting_metrics() -> Schema:
+    """The schema of response-ratelimiting's counters in a database."""
+    return _metrics("response_ratelimiting_metrics")
+
+
+def _metrics(name: str) -> Schema:
     return Schema(
-        "ratelimiting_metrics",
+        name,
         {
             "identifier": string(required=True, len_min=0),
             "period": string(required=True),

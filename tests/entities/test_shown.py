@@ -28,8 +28,13 @@ def test_a_core_entity_is_shown_as_kong_shows_it(name: str) -> None:
     assert shown == expected
 
 
+#: Kong keeps these counters too, but in a table that has no schema.
+OURS = ("response_ratelimiting_metrics",)
+
+
 def credentials() -> dict[str, Schema]:
-    return {schema.name: schema for make in PLUGIN_ENTITIES.values() for schema in make()}
+    schemas = [schema for make in PLUGIN_ENTITIES.values() for schema in make()]
+    return {schema.name: schema for schema in schemas if schema.name not in OURS}
 
 
 @pytest.mark.parametrize("name", sorted(credentials()))

@@ -12,13 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from kongtx.cache.counters import Taken
+from kongtx.entities.credentials import rate_limiting as entities
 from kongtx.pdk.kong import Kong
 from kongtx.plugins.base import Plugin
-from kongtx.plugins.rate_limiting.policies import IPolicy, LocalPolicy
+from kongtx.plugins.counting.stores import scope
+from kongtx.plugins.counting.windows import PERIODS, Window, window
+from kongtx.plugins.rate_limiting.policies import IPolicy, make_policy, policy_key
 from kongtx.plugins.rate_limiting.schema import subschema
-from kongtx.plugins.rate_limiting.windows import PERIODS, Window, window
-
-_NIL = "00000000-0000-0000-0000-000000000000"
 
 
 @attrs.frozen
@@ -28,6 +28,7 @@ class Settings:
     @ivar limits: of the configured periods, the shortest first.
     @ivar limit_headers: the limit's header of each, whole.
     @ivar remaining_names: the name of the header that tells what remains, of each.
+    @ivar policy: where the worker's policy for it is found among what plugins share.
     """
 
     config: Mapping[str, Any]
@@ -35,6 +36,7 @@ class Settings:
     limits: Sequence[float]
     limit_headers: Sequence[tuple[bytes, bytes]]
     remaining_names: Sequence[bytes]
+    policy: Any
 
 
 class RateLimiting(Plugin):
@@ -46,6 +48,7 @@ class RateLimiting(Plugin):
     name = "rate-limiting"
     priority = 910
     subschema = subschema()
+    entities = entities()
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -63,6 +66,7 @@ class RateLimiting(Plugin):
                 for period in periods
             ],
             remaining_names=[b"X-RateLimit-Remaining-" + _title(period) for period in periods],
+            policy=policy_key(config),
         )
 
     def access(self, settings: Settings, kong: Kong) -> Any:
@@ -80,15 +84,16 @@ class RateLimiting(Plugin):
         return waiting.addCallback(self._decide, windows, settings, kong, now)
 
     def _scope_of(self, row: Mapping[str, Any]) -> bytes:
-        scope = self._scopes.get(row["id"])
-        if scope is None:
-            scope = self._scopes[row["id"]] = _scope(row)
-        return scope
+        known = self._scopes.get(row["id"])
+        if known is None:
+            known = self._scopes[row["id"]] = scope("ratelimit", row)
+        return known
 
     def _policy(self, settings: Settings, kong: Kong) -> IPolicy:
-        policy: IPolicy | None = kong.node.shared.get(LocalPolicy)
+        shared = kong.node.shared
+        policy: IPolicy | None = shared.get(settings.policy)
         if policy is None:
-            policy = kong.node.shared[LocalPolicy] = LocalPolicy(kong.node.memory.counters)
+            policy = shared[settings.policy] = make_policy(settings.config, kong.node)
         return policy
 
     def _failed(self, failure: Failure, settings: Settings, kong: Kong) -> None:
@@ -133,12 +138,6 @@ class RateLimiting(Plugin):
 @lru_cache(maxsize=256)
 def _windows(periods: tuple[str, ...], second: int) -> list[Window]:
     return [window(period, second) for period in periods]
-
-
-def _scope(row: Mapping[str, Any]) -> bytes:
-    """The route and service of the plugin entity's own scope: what shares a counter."""
-    route, service = (row[name]["id"] if row[name] else _NIL for name in ("route", "service"))
-    return f"ratelimit:{route}:{service}:".encode()
 
 
 def _identity(config: Mapping[str, Any], kong: Kong) -> bytes:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest_twisted
 
-from kongtx.admin.call import Call
-from kongtx.plugins.proxy_cache import plugin as proxy_cache
-from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Reply, Upstream
 from tests.plugins.proxied import Make, ask, declared
 
@@ -26,14 +21,6 @@ def numbered(upstream: Upstream) -> None:
         str(len(upstream.received)).encode(),
         [("Content-Type", "text/plain"), ("Server", "its own"), ("X-Inner", "1")],
     )
-
-
-async def manage(
-    gateway: GatewayUnderTest, method: str, path: str, **parameters: str
-) -> tuple[int, Any]:
-    endpoints = proxy_cache.admin_endpoints(gateway.node.plugin_node)
-    status, body, _ = await endpoints[path][method](Call(method, parameters))
-    return status, body
 
 
 @pytest_twisted.ensureDeferred
@@ -79,24 +66,22 @@ async def test_what_other_plugins_do_still_counts(make_gateway: Make, upstream: 
 async def test_entries_are_shown_and_forgotten(make_gateway: Make, upstream: Upstream) -> None:
     numbered(upstream)
     gateway = await make_gateway(declared(upstream, PLUGIN))
-    key = (await ask(gateway.url)).header("x-cache-key") or ""
-    one, of_plugin = "/proxy-cache/{cache_key}", "/proxy-cache/{plugin_id}/caches/{cache_key}"
-    status, entry = await manage(gateway, "GET", one, cache_key=key)
-    assert (status, entry["body"], entry["status"], entry["ttl"]) == (200, "1", 200, 300)
-    assert entry["headers"]["X-Inner"] == "1"
-    assert set(entry) == {
+    key = (await ask(gateway.url)).header("x-cache-key")
+    all_of_them = f"{gateway.admin_url}/proxy-cache"
+    one, of_plugin = f"{all_of_them}/{key}", f"{all_of_them}/{PLUGIN['id']}/caches/{key}"
+    shown = await ask(one)
+    assert (shown.status, shown.json["body"], shown.json["status"]) == (200, "1", 200)
+    assert shown.json["headers"]["X-Inner"] == "1"
+    assert set(shown.json) == {
         *("status", "headers", "body", "body_len", "timestamp", "ttl", "version", "req_body")
     }
-    assert await manage(gateway, "GET", one, cache_key="x") == (404, None)
-    both = {"plugin_id": PLUGIN["id"], "cache_key": key}
-    assert (await manage(gateway, "GET", of_plugin, **both))[0] == 200
-    assert (await manage(gateway, "GET", of_plugin, **{**both, "cache_key": "x"}))[0] == 404
-    assert (await manage(gateway, "GET", of_plugin, plugin_id=key, cache_key=key))[0] == 404
-    assert await manage(gateway, "DELETE", of_plugin, **both) == (204, None)
-    assert await manage(gateway, "DELETE", of_plugin, **both) == (404, None)
-    assert (await ask(gateway.url)).body == b"2"
-    assert await manage(gateway, "DELETE", one, cache_key=key) == (204, None)
-    assert await manage(gateway, "DELETE", one, cache_key=key) == (404, None)
-    assert (await ask(gateway.url)).body == b"3"
-    assert await manage(gateway, "DELETE", "/proxy-cache") == (204, None)
-    assert (await ask(gateway.url)).body == b"4"
+    assert (await ask(of_plugin)).json == shown.json
+    for nothing in (f"{all_of_them}/x", f"{of_plugin}x", f"{all_of_them}/{key}/caches/{key}"):
+        for method in ("GET", "DELETE"):
+            answer = await ask(nothing, method)
+            assert (answer.status, answer.body) == (404, b"")
+    for path, body in ((of_plugin, b"2"), (one, b"3"), (all_of_them, b"4")):
+        assert (await ask(path, "DELETE")).status == 204
+        assert (await ask(gateway.url)).body == body
+    assert (await ask(one, "DELETE")).status == 204
+    assert (await ask(one, "DELETE")).status == 404

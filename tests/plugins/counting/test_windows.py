@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kongtx.plugins.rate_limiting.windows import PERIODS, Window, window
+from kongtx.plugins.counting.windows import PERIODS, Window, window
 
 
 def at(text: str) -> int:

@@ -1,0 +1,1 @@
+"""Counting in windows of time, for plugins that limit: on the node, in the database, in Redis."""
