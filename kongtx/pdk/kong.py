@@ -144,7 +144,7 @@ class Kong:
         """Log lines in the running plugin's name, and the log entry."""
         if self._log is None:
             self._log = Log(self.raw, self.node)
-        return self._log.name_after(self.row["name"])
+        return self._log._name_after(self.row["name"])
 
     @property
     def router(self) -> Router:

@@ -87,7 +87,7 @@ class Log:
         """Values as Python writes them, at the debug level: C{kong.log.inspect(value, ...)}."""
         return Inspect(self)
 
-    def name_after(self, plugin: str) -> Log:
+    def _name_after(self, plugin: str) -> Log:
         """The same, in the name of the plugin that runs now; loggers made by L{new} keep theirs."""
         if not self._own_namespace:
             self._namespace = plugin

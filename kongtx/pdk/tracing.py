@@ -121,7 +121,7 @@ class Span:
         if end_time_ns < self.start_time_ns:
             raise ArgumentError(f"span {self.name!r}: cannot end before its start")
         self.end_time_ns = end_time_ns
-        self._tracer.left(self)
+        self._tracer._left(self)
 
 
 class _NoSpan(Span):
@@ -216,7 +216,7 @@ class Tracer:
         rate = self.sampling_rate if plugin_sampling_rate is None else plugin_sampling_rate
         return sampled(self._spans[0].trace_id, rate)
 
-    def left(self, span: Span) -> None:
+    def _left(self, span: Span) -> None:
         """A span is over: it is active no more."""
         if self._active is span:
             self._active = span.parent

@@ -9,6 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from kongtx.lib import ids
+from kongtx.pdk.kong import Kong, kong_of
 from kongtx.pdk.node import Node
 from kongtx.plugins.bound import BoundPlugin
 from kongtx.plugins.interfaces import IPlugin
@@ -36,6 +37,16 @@ def make_entity(registry: SchemaRegistry, schema: str, **data: Any) -> dict[str,
     if registry[schema].ttl:
         entity.setdefault("ttl", None)
     return entity
+
+
+def make_kong(phase: str = "access", node: Node | None = None, **request: Any) -> Kong:
+    """The C{kong} that a plugin's phase method gets.
+
+    @param phase: the phase that it believes to be in.
+    @param node: made by L{make_node} by default.
+    @param request: attributes of the L{FakeRequest}, which is C{kong.raw}.
+    """
+    return kong_of(FakeRequest(phase=phase, **request), node or make_node())
 
 
 @attrs.define

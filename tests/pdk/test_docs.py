@@ -1,0 +1,64 @@
+"""The page on the PDK tells of every function, and its examples are true."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+from typing import Any
+
+from kongtx.cache.interfaces import ICache
+from kongtx.pdk.tracing import Span
+from kongtx.testing.plugins import make_kong
+
+PAGE = Path(__file__).parents[2] / "docs" / "pdk.rst"
+#: Parts of C{kong} whose functions are told of; kong.client.tls has a page of its own.
+PARTS = (
+    "request", "client", "service", "service.request", "service.response", "response", "router",
+    "ctx", "plugin", "log", "cluster", "ip", "nginx", "table", "vault", "tracing", "telemetry",
+)  # fmt: skip
+APART = {"kong.client.tls", "kong.service.request", "kong.service.response"}
+
+
+def public(thing: Any) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
+
+
+def functions() -> set[str]:
+    """Everything that plugins may call."""
+    kong: Any = make_kong()
+    found = {f"kong.cache.{name}" for name in ICache}
+    found |= {f"kong.node.{name}" for name in public(kong.node) if name.startswith("get_")}
+    found |= {f"span.{name}" for name in public(Span) if callable(getattr(Span, name, None))}
+    found |= {"kong.db", "kong.configuration"}
+    for part in PARTS:
+        at = kong
+        for name in part.split("."):
+            at = getattr(at, name)
+        names = public(type(at)) - {"name", "sampling_rate"}
+        found |= {f"kong.{part}.{name}" for name in names}
+    return found - APART
+
+
+_ENTRY = re.compile(r"^``(?:await )?((?:kong|span)\.[\w.]+).*``\n((?:    .*\n|\n)+)", re.MULTILINE)
+
+
+def documented() -> set[str]:
+    """The names of the page's entries."""
+    heads = [name for name, _ in _ENTRY.findall(PAGE.read_text())]
+    assert len(heads) == len(set(heads))
+    return set(heads)
+
+
+def test_every_function_is_told_of_and_no_other() -> None:
+    assert documented() == functions()
+
+
+def test_every_function_has_an_example_that_is_true() -> None:
+    for name, text in _ENTRY.findall(PAGE.read_text()):
+        assert "    >>> " in text, name
+    found = doctest.testfile(
+        str(PAGE), module_relative=False, optionflags=doctest.IGNORE_EXCEPTION_DETAIL
+    )
+    assert found.attempted > 150
+    assert found.failed == 0
