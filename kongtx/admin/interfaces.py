@@ -95,7 +95,7 @@ class INodeInfo(Interface):
         @raise KongtxError: the URL cannot be one.
         """
 
-    def lint() -> dict[str, Any]:
+    def lint() -> Awaitable[dict[str, Any]]:
         """What looks wrong about the routes, taken together."""
 
 

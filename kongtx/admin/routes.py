@@ -48,7 +48,7 @@ class RouteTools:
 
     async def lint(self, call: Call) -> Answer:
         """C{GET /routes/lint}."""
-        return Answer(200, self._node.lint())
+        return Answer(200, await self._node.lint())
 
     def _explain(self, given: Mapping[str, Any], headers: list[tuple[str, str]]) -> Answer:
         method, url = given.get("method") or "GET", given.get("url")

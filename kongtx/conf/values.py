@@ -50,6 +50,7 @@ class Values:
     error_template_xml: str | None
     error_template_plain: str | None
     node_id: str | None
+    node_zone: str | None
     role: Literal["data_plane", "control_plane", "traditional"]
     cluster_mtls: Literal["shared", "pki"]
     cluster_cert: str | None

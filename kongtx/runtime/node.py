@@ -90,7 +90,7 @@ class GatewayNode(MultiService):
         )
         self.resolver = Resolver(reactor, settings_from(conf))
         self.resolver.setServiceParent(self)  # type: ignore[no-untyped-call]
-        self.balancers = Balancers(self.resolver, reactor)
+        self.balancers = Balancers(self.resolver, reactor, zone=conf.node_zone or "")
         self._probes = False
         self.vaults = Vaults(conf.loaded_vaults, conf.vault_properties, os.environ)
         self.plugin_node = self._make_plugin_node()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -166,10 +167,12 @@ class NodeInfo:
         """See L{INodeInfo.explain}."""
         return explain_url(self._node.keeper.current.router, method, url, headers, source)
 
-    def lint(self) -> dict[str, Any]:
-        """See L{INodeInfo.lint}."""
+    def lint(self) -> Deferred[dict[str, Any]]:
+        """See L{INodeInfo.lint}: in a thread, as it takes seconds where there are many routes."""
+        # Entities are replaced when they change, never changed, so another thread may read them.
         routes, services = self._node.keeper.routes_and_services()
-        return {"data": lint_json(self._node.conf.router_flavor, routes, services)}
+        found = deferToThread(lint_json, self._node.conf.router_flavor, routes, services)
+        return found.addCallback(lambda data: {"data": data})
 
     async def _ask_pids(self) -> None:
         self._pids = await self._context.bus.call("runtime.pids")  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ from kongtx.plugins.iterator import PluginIterator
 from kongtx.proxy.interfaces import ISnapshot
 from kongtx.router import Router, build_router
 from kongtx.router.errors import RouterError
+from kongtx.runtime.heap import settle
 
 Entity = dict[str, Any]
 Rows = dict[str, dict[str, Entity]]
@@ -120,6 +121,7 @@ class SnapshotKeeper:
         """
         await self._read_all()
         self._build({name: set(rows) for name, rows in self._rows.items()})
+        settle(sum(self.counts().values()))
         if not self._rows["plugins"]:
             self.current.plugins.configure()
 
@@ -171,6 +173,7 @@ class SnapshotKeeper:
             before = {name: set(rows) for name, rows in self._rows.items()}
             await self._read_all()
             self._build({name: before[name] | set(rows) for name, rows in self._rows.items()})
+            settle(sum(self.counts().values()))
             return
         if not pending:
             return

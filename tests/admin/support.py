@@ -198,7 +198,7 @@ class FakeNode:
             raise ValueError(f"{url}: no URL")
         return {"method": method, "url": url, "headers": list(headers), "source": source}
 
-    def lint(self) -> dict[str, Any]:
+    async def lint(self) -> dict[str, Any]:
         return {"findings": []}
 
 

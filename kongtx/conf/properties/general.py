@@ -209,5 +209,11 @@ SECTION = Section(
             data plane then keeps it in the prefix directory.""",
             check=_uuid,
         ),
+        string(
+            "node_zone",
+            None,
+            """Name of the zone that the node is in. Upstreams with the tag ``kongtx:zone-aware``
+            prefer targets with the tag ``kongtx:zone=`` and this name.""",
+        ),
     ),
 )
