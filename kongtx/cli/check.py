@@ -24,6 +24,7 @@ def command(output: Output, context: click.Context, conf: str | None) -> None:
     path = conf or next(filter(os.path.exists, SEARCH_PATHS), SEARCH_PATHS[0])
     try:
         configuration = load(path, strict=False)
+        configuration.require_supported()
     except ConfigurationError as error:
         for problem in error.problems:
             output.error(str(problem))

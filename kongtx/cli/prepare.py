@@ -35,6 +35,7 @@ def command(
     """Make the prefix directory ready, without starting the node."""
     warn_of_nginx(output, nginx_conf, nginx_conf_flags)
     prepared = configuration(output, conf, prefix)
+    prepared.require_supported()
     if find_process(prepared.pid_file) is not None:
         raise CommandError(f"kongtx is already running in {prepared.prefix}")
     from kongtx.runtime.prefix import prepare  # noqa: PLC0415 - see start

@@ -42,6 +42,7 @@ def command(
         changed = effective.read(path, changes=conf, overrides={"prefix": path})
         for warning in changed.warnings:
             output.warn(warning)
+        changed.require_supported()
         effective.write(changed)
     process.send(signal.SIGHUP)
     output.info("kongtx reloaded")

@@ -11,7 +11,7 @@ import click
 from kongtx.cli.options import Command, pass_output
 from kongtx.cli.output import Output
 from kongtx.cli.process import find_process, wait_until
-from kongtx.cli.start import StartOptions, start, start_options
+from kongtx.cli.start import StartOptions, checked_configuration, run, start_options
 from kongtx.conf import effective, load
 
 _STOP_TIMEOUT_S = 5.0
@@ -28,8 +28,10 @@ def command(output: Output, /, **options: Any) -> None:
         running = effective.read(os.path.abspath(chosen.prefix))
     else:
         running = load(chosen.conf, strict=False)
+    # What cannot start must not stop what runs.
+    wanted = checked_configuration(output, chosen)
     process = find_process(running.pid_file)
     if process is not None:
         process.send(signal.SIGTERM)
         wait_until(lambda: find_process(running.pid_file) is None, _STOP_TIMEOUT_S)
-    start(output, chosen)
+    run(output, wanted)

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from kongtx.cli.errors import CommandError
 from kongtx.cli.nodes import configuration
 from kongtx.cli.options import (
     Command,
@@ -22,9 +21,6 @@ from kongtx.cli.output import Output, show_log
 from kongtx.conf import Configuration
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-#: Databases that set themselves up and migrate when a node starts.
-_SELF_MIGRATING = ("sqlite", "off")
 
 
 @attrs.frozen
@@ -83,6 +79,16 @@ def start(output: Output, options: StartOptions) -> None:
 
     @raise KongtxError: it cannot start.
     """
+    run(output, checked_configuration(output, options))
+
+
+def checked_configuration(output: Output, options: StartOptions) -> Configuration:
+    """What a node is to run with.
+
+    SQLite and LMDB are migrated by whatever opens them, with C{--run-migrations} or without.
+
+    @raise KongtxError: a node cannot start with it.
+    """
     warn_of_nginx(output, options.nginx_conf, options.nginx_conf_flags)
     conf = configuration(
         output,
@@ -91,8 +97,15 @@ def start(output: Output, options: StartOptions) -> None:
         strict=True,
         overrides=_timeouts(options.db_timeout),
     )
-    if options.run_migrations:
-        _check_migrations(conf)
+    conf.require_supported()
+    return conf
+
+
+def run(output: Output, conf: Configuration) -> None:
+    """Run a node, in the background unless the configuration says otherwise.
+
+    @raise KongtxError: it cannot start.
+    """
     # Twisted is slow to import, and mistakes in the configuration should be told at once.
     from kongtx.runtime import master  # noqa: PLC0415
 
@@ -106,11 +119,3 @@ def _timeouts(seconds: float | None) -> dict[str, int]:
     if seconds is None:
         return {}
     return dict.fromkeys(("pg_timeout", "cassandra_timeout"), round(seconds * 1000))
-
-
-def _check_migrations(conf: Configuration) -> None:
-    if conf.database not in _SELF_MIGRATING:
-        raise CommandError(
-            f"--run-migrations is not there for database = {conf.database}; migrate it before "
-            "you start"
-        )

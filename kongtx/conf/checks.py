@@ -6,6 +6,7 @@ Kong: kong/conf_loader/parse.lua. The messages are Kong's where it has one.
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from kongtx.conf import checks_hybrid, checks_tls
@@ -58,10 +59,9 @@ def _check_listens(draft: Draft) -> None:
                 draft.complain(f"{name} names {listen.address}, which {owner} has", name)
         if len(set(listeners)) < len(listeners):
             draft.refuse(name, " names an address twice")
-    if not draft.is_on("admin_listen") and draft.is_on("admin_gui_listen"):
+    if draft.is_on("admin_gui_listen") and not draft.is_effective:
         draft.warnings.append(
-            "Kong Manager won't be functional because the Admin API is not listened on any "
-            "interface"
+            "there is no web interface yet, so nothing listens on what admin_gui_listen names"
         )
 
 
@@ -152,3 +152,30 @@ def _check_admin_auth(draft: Draft) -> None:
     for name in needed.get(mode, ()) if isinstance(mode, str) else ():
         if not draft.values.get(name):
             draft.refuse(name, f' must be specified when admin_auth = "{mode}"', "admin_auth")
+    if mode == "off" and not draft.is_effective:
+        _warn_of_open_admin(draft)
+
+
+def _warn_of_open_admin(draft: Draft) -> None:
+    """Say it when everybody on the network may change the gateway."""
+    try:
+        listeners = parse_listen(draft.values.get("admin_listen", ()))
+    except ListenSyntaxError:
+        return
+    reachable = [listen.address for listen in listeners if not _is_local(listen.ip)]
+    if reachable:
+        draft.warnings.append(
+            f"THE ADMIN API IS OPEN: it listens on {', '.join(reachable)}, and whoever reaches it "
+            "controls this gateway and reads its secrets. Set admin_auth, or let admin_listen "
+            "name a loopback address"
+        )
+
+
+def _is_local(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from kongtx.conf import bundled
+from kongtx.conf.errors import ConfigurationError, Problem
 from kongtx.conf.listen import Listen, parse_listen
 from kongtx.conf.properties.http import RESPONSE_HEADERS, TOKENS, UPSTREAM_HEADERS
 from kongtx.conf.units import buffers
@@ -49,16 +50,26 @@ class Configuration(Values):
         attributes hold what they stand for.
     @ivar path: the file that was read, or C{None}.
     @ivar warnings: what the administrator should be told, in whole sentences.
+    @ivar unsupported: what no node can run with yet; see L{require_supported}.
     """
 
     dynamic: Mapping[str, str] = MappingProxyType({})
     references: Mapping[str, str | tuple[str, ...]] = MappingProxyType({})
     path: str | None = attrs.field(default=None, eq=False)
     warnings: tuple[str, ...] = attrs.field(default=(), eq=False)
+    unsupported: tuple[Problem, ...] = attrs.field(default=(), eq=False)
 
     def __repr__(self) -> str:
         # Values may be secret, and a repr ends up in logs.
         return f"<Configuration from {self.path or 'defaults'}, prefix {self.prefix}>"
+
+    def require_supported(self) -> None:
+        """Refuse what Kong can do and kongtx cannot yet, before a node starts with it.
+
+        @raise ConfigurationError: with all of it.
+        """
+        if self.unsupported:
+            raise ConfigurationError(self.unsupported)
 
     @cached_property
     def proxy_listeners(self) -> tuple[Listen, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from kongtx.conf import bundled, checks, file
+from kongtx.conf import bundled, checks, file, unsupported
 from kongtx.conf.configuration import Configuration
 from kongtx.conf.draft import EFFECTIVE_RANK, Draft, Setting
 from kongtx.conf.errors import ConfigurationError, NoFileError, Problem, VaultError
@@ -201,6 +201,7 @@ def _finish(
         references=MappingProxyType(draft.references),
         path=path,
         warnings=tuple(draft.warnings),
+        unsupported=tuple(unsupported.find(draft)),
     )
 
 

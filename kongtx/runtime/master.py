@@ -91,7 +91,9 @@ class MainService(Service):
         """Take the prefix and the sockets: what can fail at once, before anything runs.
 
         @raise kongtx.runtime.errors.RuntimeSetupError: with what is wrong; nothing is left taken.
+        @raise kongtx.conf.ConfigurationError: the configuration asks for what is not there.
         """
+        self.conf.require_supported()
         prefix.make_directories(self.conf, self._user)
         self._pid_file.acquire()
         try:
@@ -266,6 +268,7 @@ class MainService(Service):
     async def _reload(self) -> None:
         old = self.conf
         conf = self._reread()
+        conf.require_supported()
         if conf.prefix != old.prefix or (conf.worker_count == 0) != (old.worker_count == 0):
             raise KongtxError("the prefix, and whether there are workers, change with a restart")
         listeners = self._listeners.changed(wanted(conf, self._kinds), conf.worker_count)

@@ -25,9 +25,7 @@ from kongtx.balancer.balancers import Balancers
 from kongtx.cache.multilevel import MultiLevelCache, Options
 from kongtx.cache.shared import SharedMemory
 from kongtx.conf import Configuration
-from kongtx.db.interfaces import IConnector
-from kongtx.db.off import OffConnector
-from kongtx.db.sqlite.connector import SQLiteConnector
+from kongtx.db.connectors import make_connector
 from kongtx.db.store import ChangeEvent, Store
 from kongtx.dns.resolver import Resolver
 from kongtx.dns.settings import settings_from
@@ -325,15 +323,6 @@ class GatewayNode(MultiService):
 def build_node(context: NodeContext) -> GatewayNode:
     """The node of a worker; what the runtime calls."""
     return GatewayNode(context)
-
-
-def make_connector(conf: Configuration, reactor: Any) -> IConnector:
-    """The database that the configuration names."""
-    if conf.database == "off":
-        return OffConnector(
-            conf.prefixed(conf.lmdb_environment_path), reactor, conf.lmdb_map_size_bytes
-        )
-    return SQLiteConnector(conf.prefixed(conf.sqlite_path), reactor)
 
 
 def open_memory(conf: Configuration, worker_id: int) -> SharedMemory:

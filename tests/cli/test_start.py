@@ -186,6 +186,16 @@ def test_a_restart_is_another_master(node: Node) -> None:
     assert node.ask()
 
 
+def test_a_restart_that_cannot_be_stops_nothing(node: Node) -> None:
+    node.run("start", "-c", "my.conf")
+    master = node.master()
+    node.configure(log_level="loud")
+    code, out, err = node.run("restart", "-c", "my.conf")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: log_level has an invalid value: 'loud' ")
+    assert node.master() == master
+
+
 def test_a_restart_starts_a_node_that_does_not_run(node: Node) -> None:
     assert node.run("restart", "-c", "my.conf") == (0, "kongtx started\n", "")
     assert node.ask()
@@ -366,14 +376,31 @@ class TestPrepare:
         assert "[warn] there is no nginx, so this has no effect: --nginx-conf\n" in result.stderr
 
 
-def test_migrations_wait_for_their_database(run: Run) -> None:
-    result = run("start", "-p", "prefix", "--run-migrations", KONG_DATABASE="postgres")
+@pytest.mark.parametrize("verb", ["start", "prepare", "restart"])
+def test_what_is_not_there_yet_starts_nothing(run: Run, tmp_path: Path, verb: str) -> None:
+    result = run(verb, KONG_PREFIX=str(tmp_path / "prefix"), KONG_DATABASE="postgres")
     assert (result.exit_code, result.stderr) == (
         1,
         failure(
-            "--run-migrations is not there for database = postgres; migrate it before you start"
+            "database = postgres is not supported yet; take sqlite or off "
+            "[environment variable KONG_DATABASE]"
         ),
     )
+    assert not (tmp_path / "prefix").exists()
+
+
+def test_reload_refuses_what_is_not_there_yet(
+    run: Run, prefix: Path, start_master: Callable[..., object], tmp_path: Path
+) -> None:
+    start_master()
+    before = (prefix / ".kongtx_env").read_text()
+    (tmp_path / "new.conf").write_text("stream_listen = 127.0.0.1:9000\n")
+    result = run("reload", "-c", "new.conf", "-p", str(prefix))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        failure("stream_listen = 127.0.0.1:9000 is not supported yet; take off [new.conf:1]"),
+    )
+    assert (prefix / ".kongtx_env").read_text() == before
 
 
 def test_the_database_timeout_reaches_the_node(node: Node) -> None:

@@ -269,12 +269,34 @@ def test_a_template_has_two_placeholders_at_most(tmp_path: Path) -> None:
     ]
 
 
-def test_the_web_interface_needs_the_admin_api() -> None:
-    message = (
-        "Kong Manager won't be functional because the Admin API is not listened on any interface"
-    )
-    assert from_values(admin_listen="off").warnings == (message,)
-    assert from_values(admin_listen="off", admin_gui_listen="off").warnings == ()
+def test_there_is_no_web_interface_yet() -> None:
+    message = "there is no web interface yet, so nothing listens on what admin_gui_listen names"
+    assert from_values(admin_gui_listen="127.0.0.1:8002").warnings == (message,)
+    assert from_values().warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("listen", "open_ones"),
+    [
+        ("0.0.0.0:8001", "0.0.0.0:8001"),
+        ("127.0.0.1:8001, [::]:8001, admin.example:8444 ssl", "[::]:8001, admin.example:8444"),
+        ("10.1.2.3:8001", "10.1.2.3:8001"),
+    ],
+)
+def test_an_open_admin_api_is_told(listen: str, open_ones: str) -> None:
+    [warning] = from_values(admin_listen=listen).warnings
+    assert warning.startswith("THE ADMIN API IS OPEN: it listens on ")
+    if "::" not in open_ones:
+        assert f"listens on {open_ones}, and whoever" in warning
+    secured = from_values(admin_listen=listen, admin_auth="token", admin_auth_token="x" * 32)
+    assert secured.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "listen", ["off", "127.0.0.1:8001, [::1]:8001", "127.9.9.9:1", "localhost:8001"]
+)
+def test_an_admin_api_for_this_machine_alone_is_not(listen: str) -> None:
+    assert from_values(admin_listen=listen).warnings == ()
 
 
 @pytest.mark.parametrize("prefix", ["", "admin_", "admin_gui_", "status_"])

@@ -14,6 +14,7 @@ def test_listeners_are_parsed() -> None:
         stream_listen="127.0.0.1:9000 udp",
         admin_listen="off",
         cluster_listen="[::1]:8005",
+        admin_gui_listen="127.0.0.1:8002, 127.0.0.1:8445 ssl",
     )
     assert configuration.proxy_listeners == (
         Listen("127.0.0.1", 8000),
@@ -29,7 +30,11 @@ def test_listeners_are_parsed() -> None:
 
 
 def test_tls_is_enabled_by_some_listener() -> None:
-    configuration = from_values(admin_listen="127.0.0.1:1", status_listen="127.0.0.1:2 ssl")
+    configuration = from_values(
+        admin_listen="127.0.0.1:1",
+        status_listen="127.0.0.1:2 ssl",
+        admin_gui_listen="127.0.0.1:3 ssl",
+    )
     assert configuration.proxy_ssl_enabled
     assert configuration.status_ssl_enabled
     assert configuration.admin_gui_ssl_enabled

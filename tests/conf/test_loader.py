@@ -67,7 +67,7 @@ KONG_DEFAULTS = {
         "127.0.0.1:8444 http2 ssl reuseport backlog=16384",
     ),
     "status_listen": ("127.0.0.1:8007 reuseport backlog=16384",),
-    "admin_gui_listen": ("0.0.0.0:8002", "0.0.0.0:8445 ssl"),
+    "admin_gui_listen": ("off",),
     "mem_cache_size": "128m",
     "ssl_cipher_suite": "intermediate",
     "ssl_session_timeout": "1d",

@@ -34,8 +34,9 @@ MANAGER = Section(
     (
         array(
             "admin_gui_listen",
-            "0.0.0.0:8002, 0.0.0.0:8445 ssl",
-            "Addresses of the web interface, or ``off``.",
+            "off",
+            """Addresses of the web interface, or ``off``. There is no such interface yet, and
+            nothing listens on them. Kong: ``0.0.0.0:8002, 0.0.0.0:8445 ssl``.""",
         ),
         array(
             "admin_gui_url",
