@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+from http import HTTPStatus
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ITCPTransport
@@ -148,6 +149,10 @@ class AdminResource(Resource):
         )
 
     def _send(self, request: Request, answer: Answer) -> None:
+        if answer.body is None and answer.status >= 400:
+            # Kong leaves these to nginx's pages; clients are better off with JSON.
+            text = "Not found" if answer.status == 404 else HTTPStatus(answer.status).phrase
+            answer = message(answer.status, text, **answer.headers)
         payload = answer.payload()
         request.setResponseCode(answer.status)
         headers = request.responseHeaders

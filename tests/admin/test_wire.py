@@ -454,7 +454,14 @@ async def test_plugins_add_endpoints(client: Client, node: FakeNode) -> None:
                     raise EntityNotFoundError.by_key({"key": "missing"})
                 return 200, {"key": call.parameter("key"), "node": node}, {"X-Mine": "1"}
 
-            return {"/mine/{key}": {"GET": show}, "/services/{services}": {"POST": show}}
+            async def refuse(call: Any) -> Any:
+                return int(call.parameter("status")), None, {}
+
+            return {
+                "/mine/{key}": {"GET": show},
+                "/refuse/{status}": {"GET": refuse},
+                "/services/{services}": {"POST": show},
+            }
 
     extra = endpoints_of([Adding(), object()], "admin_endpoints", "n")
     site = make_admin_site(client.store, AdminSettings(), node, None, extra)
@@ -463,6 +470,8 @@ async def test_plugins_add_endpoints(client: Client, node: FakeNode) -> None:
         assert (reply.status, reply.json) == (200, {"key": "a/b", "node": "n"})
         assert reply.headers["x-mine"] == "1"
         assert (await extended.get("/mine/missing")).json["code"] == 6
+        assert (await extended.get("/refuse/404")).json == {"message": "Not found"}
+        assert (await extended.get("/refuse/403")).json == {"message": "Forbidden"}
         assert (await extended.post("/mine/x", {})).status == 405
         allowed = (await extended.ask("OPTIONS", "/services/x")).headers["allow"]
         assert allowed == "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
