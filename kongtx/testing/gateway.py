@@ -145,12 +145,7 @@ class GatewayUnderTest:
         parsed = DeclarativeFormat(self.store.registry).parse(
             document, self.store.context(), default_workspace=False
         )
-        entities: dict[str, list[Mapping[str, Any]]] = {}
-        for name, entity in transformed(parsed, self.store.registry):
-            entities.setdefault(name, []).append(entity)
-        for name, rows in entities.items():
-            for row in rows:
-                await self.store[name].insert(row)
+        await self.store.restore(transformed(parsed, self.store.registry))
 
     async def stop(self, keep_prefix: bool = False) -> None:
         """Stop it, and remove its files."""

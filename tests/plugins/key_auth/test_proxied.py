@@ -1,0 +1,98 @@
+"""key-auth in front of an upstream, with credentials that the Admin API makes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest_twisted
+
+from kongtx.testing.upstream import Upstream
+from tests.plugins.proxied import Make, declared
+
+
+def keyed(**config: Any) -> dict[str, Any]:
+    return {"name": "key-auth", "config": config}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_key_is_made_used_and_taken_away(make_gateway: Make, upstream: Upstream) -> None:
+    gateway = await make_gateway(declared(upstream, keyed()))
+    client, admin = gateway.client, gateway.admin
+    await admin.post("/consumers", json={"username": "bob", "custom_id": "42"})
+    made = await admin.post("/consumers/bob/key-auth", json={})
+    key, identifier = made.json["key"], made.json["id"]
+    assert (made.status, len(key)) == (201, 32)
+
+    refused = await client.get("/")
+    assert (refused.status, refused.json["message"]) == (401, "No API key found in request")
+    assert len(refused.json["request_id"]) == 32
+    assert refused.header("www-authenticate") == "Key"
+    assert upstream.received == []
+
+    for path, headers in (("/", {"ApiKey": key}), (f"/?apikey={key}", {})):
+        assert (await client.get(path, headers=headers)).status == 200
+        seen = upstream.received[-1]
+        assert seen.header("x-consumer-username") == "bob"
+        assert seen.header("x-consumer-custom-id") == "42"
+        assert seen.header("x-credential-identifier") == identifier
+        assert seen.header("x-anonymous-consumer") is None
+
+    assert (await admin.delete(f"/consumers/bob/key-auth/{key}")).status == 204
+    gone = await client.get("/", headers={"apikey": key})
+    assert (gone.status, gone.json["message"]) == (401, "Unauthorized")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_hidden_key_does_not_reach_the_upstream(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(
+        {
+            **declared(upstream, keyed(hide_credentials=True, key_in_body=True)),
+            "consumers": [{"username": "bob", "keyauth_credentials": [{"key": "k"}]}],
+        }
+    )
+    await gateway.client.get("/x?b=%201&apikey=k&a=2")
+    assert upstream.received[-1].target == "/x?b=%201&a=2"
+    await gateway.client.get("/", headers={"apikey": "k"})
+    assert upstream.received[-1].header("apikey") is None
+    await gateway.client.post("/", json={"apikey": "k", "n": 1})
+    assert json.loads(upstream.received[-1].body) == {"n": 1}
+
+
+@pytest_twisted.ensureDeferred
+async def test_headers_of_a_client_are_no_proof(make_gateway: Make, upstream: Upstream) -> None:
+    gateway = await make_gateway(
+        {
+            **declared(upstream, keyed(anonymous="guest")),
+            "consumers": [{"username": "guest"}],
+        }
+    )
+    forged = {
+        "X-Consumer-Username": "root",
+        "X-Consumer-Custom-ID": "0",
+        "X-Credential-Identifier": "x",
+    }
+    await gateway.client.get("/", headers=forged)
+    seen = upstream.received[-1]
+    assert seen.headers["x-consumer-username"] == ["guest"]
+    assert seen.header("x-consumer-custom-id") is None
+    assert seen.header("x-credential-identifier") is None
+    assert seen.header("x-anonymous-consumer") == "true"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_missing_anonymous_consumer_is_a_500(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(declared(upstream, keyed(anonymous="nobody")))
+    answer = await gateway.client.get("/")
+    assert (answer.status, answer.json["message"]) == (500, "An unexpected error occurred")
+
+
+@pytest_twisted.ensureDeferred
+async def test_preflights_may_pass(make_gateway: Make, upstream: Upstream) -> None:
+    gateway = await make_gateway(declared(upstream, keyed(run_on_preflight=False)))
+    assert (await gateway.client.request("OPTIONS", "/")).status == 200
+    assert (await gateway.client.get("/")).status == 401
