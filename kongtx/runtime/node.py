@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from kongtx.admin.auth import warn_when_open
 from kongtx.admin.site import endpoints_of, make_admin_site, make_status_site
 from kongtx.balancer.balancers import Balancers
 from kongtx.cache.multilevel import MultiLevelCache, Options
@@ -157,6 +158,9 @@ class GatewayNode(MultiService):
                     self._log.failure("plugin {plugin}: init_worker failed", plugin=name)
         self.keeper.configure()
         await self.info.start()
+        if self.context.worker_id == 0:
+            hosts = [listen.host for listen in self.conf.admin_listeners]
+            warn_when_open(admin_settings(self.conf), hosts, mutual_tls=False)
         self._listen()
         self.is_serving = True
 

@@ -340,3 +340,19 @@ async def test_a_declarative_configuration_is_posted(
     assert (await get(f"{gateway.url}/r"))[0] == 200
     code, error = await call("POST", f"{gateway.admin_url}/services", {"url": "http://h"})
     assert (code, error["code"]) == (405, 12)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_openness_of_the_admin_api_is_looked_at(
+    make_gateway: Make, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def look(settings: Any, addresses: Any, mutual_tls: bool) -> bool:
+        seen.append((settings.auth, list(addresses), mutual_tls))
+        return False
+
+    monkeypatch.setattr("kongtx.runtime.node.warn_when_open", look)
+    gateway = await make_gateway(declared(upstream))
+    hosts = [listen.host for listen in gateway.node.conf.admin_listeners]
+    assert seen == [("off", hosts, False)]
