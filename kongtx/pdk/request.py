@@ -163,7 +163,7 @@ class Request:
         @param max_size: in bytes; a longer body is an error. 0 takes any.
         @raise kongtx.proxy.interfaces.BodyTooLarge: (or the Deferred fails with it).
         """
-        return self._request.read_body(max_size)
+        return self._body(max_size)
 
     @only_in(READING, "request.get_body")
     async def get_body(
@@ -176,7 +176,7 @@ class Request:
         """
         limit = check_limit(max_args, self._node.configuration.lua_max_post_args)
         kind = content_type or self.get_header("content-type")
-        body = self._request.read_body(max_size)
+        body = self._body(max_size)
         return parse(await body if isinstance(body, Deferred) else body, kind, limit)
 
     @only_in(REQUEST, "request.get_start_time")
@@ -189,6 +189,11 @@ class Request:
         """What the route's regex captured: unnamed groups in order, and named ones."""
         unnamed, named = self._request.captures
         return [decode(group) for group in unnamed], {k: decode(v) for k, v in named.items()}
+
+    def _body(self, max_size: int) -> bytes | Deferred[bytes]:
+        """The body as plugins have left it; what one replaced is not seen by the next."""
+        changed = self._request.upstream_body
+        return self._request.read_body(max_size) if changed is None else changed
 
     def _forwarded(self, name: bytes) -> str:
         if not self._request.trusted:

@@ -27,13 +27,15 @@ class BotDetection(Plugin):
 
     def prepare(self, config: Mapping[str, Any]) -> Judge:
         """Whether an agent may pass, as a function that remembers."""
-        allow = [Regex(pattern) for pattern in config["allow"]]
-        deny = [Regex(pattern) for pattern in config["deny"]]
+        allow = [Regex(pattern) for pattern in config["allow"] or ()]
+        deny = [Regex(pattern) for pattern in config["deny"] or ()]
+
+        deny += known_bots()
 
         @lru_cache(maxsize=REMEMBERED)
         def passes(agent: bytes) -> bool:
             agent = agent.strip()
-            return _any(allow, agent) or not (_any(deny, agent) or _any(known_bots(), agent))
+            return _any(allow, agent) or not _any(deny, agent)
 
         return passes
 

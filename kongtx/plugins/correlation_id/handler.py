@@ -57,7 +57,7 @@ class CorrelationID(Plugin):
             "uuid#counter": lambda _: b"%b%d" % (self._prefix, next(self._numbers)),
             "tracker": self._track,
         }
-        name = config["header_name"].encode()
+        name = (config["header_name"] or "Kong-Request-ID").encode()
         return Settings(
             name, name.lower(), generators[config["generator"]], config["echo_downstream"]
         )

@@ -18,6 +18,7 @@ Header = tuple[bytes, bytes]
 _ORIGIN = b"Access-Control-Allow-Origin"
 _CREDENTIALS = (b"Access-Control-Allow-Credentials", b"true")
 _VARY = (b"Vary", b"Origin")
+_ALL_METHODS = b"GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS,TRACE,CONNECT"
 
 
 @attrs.frozen
@@ -48,7 +49,7 @@ class CORS(Plugin):
         preflight = []
         if config["headers"]:
             preflight.append((b"Access-Control-Allow-Headers", _joined(config["headers"])))
-        preflight.append((b"Access-Control-Allow-Methods", _joined(config["methods"] or ())))
+        preflight.append((b"Access-Control-Allow-Methods", _methods(config)))
         if config["max_age"] is not None:
             age = header_value("max_age", config["max_age"])
             preflight.append((b"Access-Control-Max-Age", age))
@@ -83,9 +84,9 @@ class CORS(Plugin):
 
     def header_filter(self, settings: Settings, kong: Kong) -> None:
         """Say who may read the response, instead of what the upstream says of it."""
-        if kong.ctx.plugin.get("preflight"):
-            return
         raw = kong.raw
+        if raw.raw_method == b"OPTIONS" and kong.ctx.plugin.get("preflight"):
+            return
         headers = [*_shared_with(settings, raw.get_header(b"origin")), *settings.response]
         replaced = {name.lower() for name, _ in headers} - {b"vary"} | {_ORIGIN.lower()}
         raw.response_headers = [
@@ -108,6 +109,10 @@ def _shared_with(settings: Settings, origin: bytes | None) -> list[Header]:
     if value is not None:
         headers.append((_ORIGIN, value))
     return headers
+
+
+def _methods(config: Mapping[str, Any]) -> bytes:
+    return _ALL_METHODS if config["methods"] is None else _joined(config["methods"])
 
 
 def _joined(values: Sequence[str]) -> bytes:

@@ -112,6 +112,7 @@ class RedisClient:
         self._authorities = authorities
         self._protocol: RedisProtocol | None = None
         self._waiting: list[Deferred[RedisProtocol]] = []
+        self._closed = False
 
     async def read(self, keys: Sequence[bytes]) -> list[int]:
         """The numbers under some keys; 0 where there is none."""
@@ -126,7 +127,8 @@ class RedisClient:
         return [int(value) for value in await protocol.eval(_ADD, keys, arguments)]
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection, if there is one, or as soon as there is."""
+        self._closed = True
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             protocol.transport.loseConnection()
@@ -144,6 +146,8 @@ class RedisClient:
         waiting, self._waiting = self._waiting, []
         if not isinstance(result, Failure):
             self._protocol = result
+            if self._closed:
+                self.close()
         for waiter in waiting:
             waiter.callback(result)
 

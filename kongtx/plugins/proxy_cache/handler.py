@@ -120,7 +120,7 @@ class ProxyCache(Plugin):
 
     def _keep(self, key: str, status: str, settings: Settings, kong: Kong) -> Any:
         _show(_STATUS, status, settings, kong)
-        return then(kong.raw.read_body(), _begin, key, kong)
+        return then(kong.request.get_raw_body(), _begin, key, kong)
 
     def header_filter(self, settings: Settings, kong: Kong) -> None:
         """See whether the response may be kept."""

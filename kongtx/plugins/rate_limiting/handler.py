@@ -69,6 +69,10 @@ class RateLimiting(Plugin):
             policy=policy_key(config),
         )
 
+    def configure(self, configs: Sequence[Settings]) -> None:
+        """Forget the scopes of plugin entities, which may have changed."""
+        self._scopes.clear()
+
     def access(self, settings: Settings, kong: Kong) -> Any:
         """Count the request, or refuse it."""
         now = self._now()
@@ -132,7 +136,7 @@ class RateLimiting(Plugin):
             kong.raw.response_headers += headers
         if reached is not None:
             more = {} if config["hide_client_headers"] else {"Retry-After": reset}
-            kong.response.error(int(config["error_code"]), config["error_message"], more)
+            kong.response.error(int(config["error_code"] or 429), config["error_message"], more)
 
 
 @lru_cache(maxsize=256)

@@ -190,27 +190,21 @@ class SyncedPolicy:
 
 def policy_key(config: Mapping[str, Any]) -> Any:
     """What two configurations have in common if they count by the same policy object."""
-    if config["policy"] == "local":
-        return LocalPolicy
-    if config["policy"] == "cluster":
-        return ClusterPolicy
-    return RedisPolicy, RedisSettings.of(config["redis"]), config["sync_rate"]
+    if config["policy"] == "redis":
+        return RedisPolicy, RedisSettings.of(config["redis"]), config["sync_rate"]
+    return ClusterPolicy if config["policy"] == "cluster" else LocalPolicy
 
 
 def make_policy(config: Mapping[str, Any], node: Node) -> IPolicy:
     """The policy of a configuration."""
-    made: IPolicy
-    if config["policy"] == "local":
-        made = LocalPolicy(node.memory.counters)
-    elif config["policy"] == "cluster":
-        made = ClusterPolicy(DatabaseStore(node.store, "ratelimiting_metrics"))
-    else:
-        client = client_of(RedisSettings.of(config["redis"]), node)
-        if config["sync_rate"] == REALTIME:
-            made = RedisPolicy(RedisStore(client))
-        else:
-            made = SyncedPolicy(client, config["sync_rate"], node.clock)
-    return made
+    if config["policy"] == "cluster":
+        return ClusterPolicy(DatabaseStore(node.store, "ratelimiting_metrics"))
+    if config["policy"] != "redis":
+        return LocalPolicy(node.memory.counters)
+    client = client_of(RedisSettings.of(config["redis"]), node)
+    if config["sync_rate"] == REALTIME:
+        return RedisPolicy(RedisStore(client))
+    return SyncedPolicy(client, config["sync_rate"], node.clock)
 
 
 def _taken(after: Sequence[int], limits: Sequence[float]) -> Taken:

@@ -24,7 +24,8 @@ class RequestSizeLimiting(Plugin):
 
     def prepare(self, config: Mapping[str, Any]) -> tuple[int, bool]:
         """The limit in bytes, and whether a length has to be announced."""
-        limit = config["allowed_payload_size"] * _UNITS[config["size_unit"]]
+        size = config["allowed_payload_size"]
+        limit = (128 if size is None else size) * _UNITS[config["size_unit"]]
         return limit, config["require_content_length"]
 
     def access(self, settings: tuple[int, bool], kong: Kong) -> Any:

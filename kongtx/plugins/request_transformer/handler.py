@@ -155,7 +155,7 @@ class RequestTransformer(Plugin):
             kong.service.request.set_method(what.method)
             merges = what.method in _BODY_METHODS and _content_type(kong, (FORM,)) is not None
         if merges:
-            return then(kong.raw.read_body(), self._merge, what, values, kong)
+            return then(kong.request.get_raw_body(), self._merge, what, values, kong)
         return self._go_on(what, values, kong)
 
     def _merge(self, body: bytes, what: Transformation, values: Values, kong: Kong) -> Any:
@@ -174,7 +174,7 @@ class RequestTransformer(Plugin):
         if what.body:
             content_type = _content_type(kong, (JSON, MULTIPART, FORM))
             if content_type is not None:
-                body = kong.raw.read_body()
+                body = kong.request.get_raw_body()
                 return then(body, self._transform_body, content_type, what, values, kong)
         return _transform_query(what, values, kong)
 

@@ -11,7 +11,9 @@ from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.python.failure import Failure
 
 from kongtx.entities.credentials import response_ratelimiting as entities
+from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.kong import Kong
+from kongtx.pdk.text import header_name, header_value
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.counting.redis import RedisSettings, client_of
 from kongtx.plugins.counting.stores import (
@@ -28,18 +30,51 @@ Limits = Mapping[str, Sequence[tuple[str, float]]]  # by name, periods and limit
 
 
 @attrs.frozen
+class ToldIn:
+    """The headers that tell of one name; none if it cannot be part of a header's name.
+
+    @ivar upstream: what is left, for the upstream.
+    @ivar limits: of each period, whole.
+    @ivar remaining: of each period, their names.
+    """
+
+    upstream: bytes = b""
+    limits: Sequence[tuple[bytes, bytes]] = ()
+    remaining: Sequence[bytes] = ()
+
+    @classmethod
+    def of(cls, name: str, periods: Sequence[tuple[str, float]]) -> ToldIn:
+        """Those of a name and its limits."""
+        try:
+            upstream = header_name(f"X-RateLimit-Remaining-{name}")
+        except ArgumentError:
+            return cls()
+        limit = f"X-RateLimit-Limit-{name}"
+        return cls(
+            upstream,
+            [
+                (f"{limit}-{period}".encode(), header_value(limit, number))
+                for period, number in periods
+            ],
+            [b"%b-%b" % (upstream, period.encode()) for period, _ in periods],
+        )
+
+
+@attrs.frozen
 class Settings:
     """A configuration, and what follows from it.
 
     @ivar limits: by name; the shortest period first.
     @ivar store: where the worker's store for it is found among what plugins share.
     @ivar header: the name, in lower case, of the header in which upstreams tell what was used.
+    @ivar told: by name, the headers in which others are told.
     """
 
     config: Mapping[str, Any]
     limits: Limits
     store: Any
     header: bytes
+    told: Mapping[str, ToldIn]
 
 
 @attrs.frozen
@@ -74,7 +109,13 @@ class ResponseRateLimiting(Plugin):
             name: [(period, limit[period]) for period in PERIODS if limit[period] is not None]
             for name, limit in config["limits"].items()
         }
-        return Settings(config, limits, _store_key(config), config["header_name"].lower().encode())
+        return Settings(
+            config,
+            limits,
+            _store_key(config),
+            (config["header_name"] or "x-kong-limit").lower().encode(),
+            {name: ToldIn.of(name, periods) for name, periods in limits.items()},
+        )
 
     def access(self, settings: Settings, kong: Kong) -> Any:
         """See what is left, and tell the upstream."""
@@ -113,7 +154,9 @@ class ResponseRateLimiting(Plugin):
             least = min(left)
             if least <= 0 and settings.config["block_on_first_violation"]:
                 kong.response.error(429, f"API rate limit exceeded for '{name}'")
-            kong.service.request.set_header(f"X-RateLimit-Remaining-{name}", max(0, least))
+            header = settings.told[name].upstream
+            if header:
+                kong.raw.set_header(header, header_value(header, max(0, least)))
         kong.ctx.plugin["usage"] = Usage(identity, now, remaining)
 
     def header_filter(self, settings: Settings, kong: Kong) -> None:
@@ -167,11 +210,12 @@ def parse_used(values: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
 
 
 def _tell_client(usage: Usage, used: Mapping[str, int], settings: Settings, kong: Kong) -> None:
-    for name, periods in settings.limits.items():
-        for (period, limit), left in zip(periods, usage.remaining[name], strict=True):
+    headers = kong.raw.response_headers
+    for name, told in settings.told.items():
+        headers += told.limits
+        for header, left in zip(told.remaining, usage.remaining[name], strict=False):
             rest = max(0, left - used.get(name, 0))
-            kong.response.set_header(f"X-RateLimit-Limit-{name}-{period}", limit)
-            kong.response.set_header(f"X-RateLimit-Remaining-{name}-{period}", rest)
+            headers.append((header, header_value(header, rest)))
 
 
 def _whose(config: Mapping[str, Any], kong: Kong) -> bytes:
@@ -188,7 +232,7 @@ def _whose(config: Mapping[str, Any], kong: Kong) -> bytes:
 def _store_key(config: Mapping[str, Any]) -> Any:
     if config["policy"] == "redis":
         return RedisStore, RedisSettings.of(config["redis"])
-    return {"local": LocalStore, "cluster": DatabaseStore}[config["policy"]], "responses"
+    return DatabaseStore if config["policy"] == "cluster" else LocalStore, "responses"
 
 
 def _store(settings: Settings, kong: Kong) -> ICounterStore:

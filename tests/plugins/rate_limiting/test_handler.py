@@ -180,6 +180,15 @@ def test_each_scope_counts_for_itself(node: Node) -> None:
     assert [each.access(FakeRequest()).status for each in limiters] == [429] * 4
 
 
+def test_an_entity_that_moves_to_another_scope_counts_there(node: Node) -> None:
+    limiter = runner(node, minute=1)
+    assert limiter.access(FakeRequest()) is None
+    limiter.bound.row["route"] = {"id": BOB["id"]}
+    limiter.plugin.configure([])
+    assert limiter.access(FakeRequest()) is None
+    assert limiter.access(FakeRequest()).status == 429
+
+
 class Broken:
     """A policy whose store is away."""
 

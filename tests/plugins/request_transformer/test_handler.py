@@ -99,6 +99,11 @@ def test_the_body_is_changed_by_its_type() -> None:
     assert run(request, add={"body": ["b:2"]}).upstream_body is None
 
 
+def test_what_another_plugin_left_of_the_body_is_changed() -> None:
+    request = FakeRequest(b"POST", headers=[FORM], body=b"a=1&key=secret", upstream_body=b"a=1")
+    assert run(request, add={"body": ["b:2"]}).upstream_body == b"a=1&b=2"
+
+
 def test_a_header_may_say_what_the_body_is() -> None:
     config = {"add": {"headers": ["Content-Type:application/json"], "body": ["b:2"]}}
     assert run(FakeRequest(b"POST"), **config).upstream_body == b'{"b":"2"}'

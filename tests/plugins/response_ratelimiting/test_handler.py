@@ -119,6 +119,13 @@ def test_headers_are_hidden_and_renamed_if_so_configured(node: Node) -> None:
     assert headers(request) == {"X-Kong-Limit": "video=1"}
 
 
+def test_a_name_that_no_header_can_have_is_counted_all_the_same(node: Node) -> None:
+    proxy = Proxy(node, {"my video": {"minute": 3}})
+    request, _ = proxy.ask(b"my video=3")
+    assert headers(request) == {}
+    assert proxy.ask(b"my video=1")[1] == Answer(429, b"", [])
+
+
 @pytest.mark.parametrize(
     ("by", "one", "same", "other"),
     [
