@@ -180,7 +180,7 @@ def registry(configuration: Configuration) -> SchemaRegistry:
 
     options = entity_options(configuration)
     wanted = configuration.loaded_plugins
-    ours = [name for name in schemas.BUNDLED if name in wanted]
+    ours = [name for name in (*schemas.BUNDLED, *schemas.OWN) if name in wanted]
     registry = schemas.full_registry(options, ours, dbless=configuration.database == "off")
     for plugin in discovery.load(sorted(wanted - {*ours, *bundled.PLUGINS})).values():
         registry.register_plugin(plugin.name, plugin.subschema, plugin.entities)

@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
+_ENCODING_DER = 2  # X509_FILETYPE_ASN1
+
 
 @frozen
 class TLSSettings:
@@ -60,6 +62,18 @@ class TLSFacts:
         """Return the peer's certificate in DER, or None when it presented none."""
         certificate: bytes | None = self._ssl_object.getpeercert(binary_form=True)
         return certificate
+
+    def get_peer_chain_der(self) -> list[bytes]:
+        """Return the certificates that the peer presented in DER, its own first; none of them
+        needs to be trusted.
+        """
+        connection = self._ssl_object
+        tell = getattr(connection, "get_unverified_chain", None)  # since Python 3.13
+        if tell is not None:
+            return [each for each in tell() or () if each is not None]
+        found = connection._sslobj.get_unverified_chain() or ()
+        # A client without certificate has a chain of nothing.
+        return [each.public_bytes(_ENCODING_DER) for each in found if each is not None]
 
     def get_server_name(self) -> str | None:
         """Return the server name (SNI) that the client asked for, in lower case, or None."""

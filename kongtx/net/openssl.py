@@ -20,6 +20,7 @@ from kongtx.net.errors import UnsupportedByPython
 TICKET_KEYS_SIZE = 80
 
 _SET_TICKET_KEYS = 59  # SSL_CTRL_SET_TLSEXT_TICKET_KEYS
+_SET_SESSION_CACHE_MODE = 44  # SSL_CTRL_SET_SESS_CACHE_MODE
 _SET_DH_AUTO = 118  # SSL_CTRL_SET_DH_AUTO
 _VERIFY_PEER = 1
 _NO_TICKET = 1 << 14  # SSL_OP_NO_TICKET
@@ -62,6 +63,16 @@ def set_automatic_dh(context: ssl.SSLContext) -> None:
     @raise UnsupportedByPython: this Python is not known.
     """
     _needed("named Diffie-Hellman groups").SSL_CTX_ctrl(_of_context(context), _SET_DH_AUTO, 1, None)
+
+
+def disable_session_cache(context: ssl.SSLContext) -> None:
+    """Keep no sessions in this process: those that clients keep themselves, as tickets, do.
+
+    @raise UnsupportedByPython: this Python is not known.
+    """
+    _needed("a session cache that is off").SSL_CTX_ctrl(
+        _of_context(context), _SET_SESSION_CACHE_MODE, 0, None
+    )
 
 
 def set_verify_depth(context: ssl.SSLContext, depth: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from kongtx.lib.ids import is_uuid
+from kongtx.pdk.client_tls import ClientTLS
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.node import Node
 from kongtx.pdk.phases import ACCESS, REQUEST, ROUTED, only_in
@@ -17,11 +18,19 @@ from kongtx.proxy.interfaces import IRequestContext
 class Client:
     """The client and, once it has been authenticated, its consumer."""
 
-    __slots__ = ("_node", "_request")
+    __slots__ = ("_node", "_request", "_tls")
 
     def __init__(self, request: IRequestContext, node: Node) -> None:
         self._request = request
         self._node = node
+        self._tls: ClientTLS | None = None
+
+    @property
+    def tls(self) -> ClientTLS:
+        """The client's end of the TLS connection."""
+        if self._tls is None:
+            self._tls = ClientTLS(self._request)
+        return self._tls
 
     @only_in(REQUEST, "client.get_ip")
     def get_ip(self) -> str:

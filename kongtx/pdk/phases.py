@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from kongtx.pdk.errors import PhaseError
 
+CERTIFICATE = "certificate"
 REWRITE, ACCESS, BALANCER = "rewrite", "access", "balancer"
 RESPONSE, HEADER_FILTER, BODY_FILTER, LOG = "response", "header_filter", "body_filter", "log"
 

@@ -17,11 +17,13 @@ from kongtx.plugins.interfaces import IPlugin
 from kongtx.proxy.interfaces import IPhaseHandler, IRequestContext
 from kongtx.schema.secrets import references, with_secrets
 
+_FILTERS = ("header_filter", "body_filter")
+
 Handler = Callable[[IRequestContext], Any] | None
 
 #: Request phases in which a plugin may wait, and those in which it may not.
 WAITING = ("rewrite", "access", "response", "log")
-IMMEDIATE = ("header_filter", "body_filter")
+IMMEDIATE = ("header_filter", "body_filter", "certificate")
 
 log = Logger()
 
@@ -36,13 +38,14 @@ class BoundPlugin:
     """
 
     __slots__ = (
-        "access", "body_filter", "config", "has_references", "header_filter", "log", "name",
-        "priority", "response", "rewrite", "row",
+        "access", "body_filter", "certificate", "config", "has_references", "header_filter", "log",
+        "name", "priority", "response", "rewrite", "row",
     )  # fmt: skip
 
     rewrite: Handler
     access: Handler
     response: Handler
+    certificate: Handler
     header_filter: Handler
     body_filter: Handler
     log: Handler
@@ -67,7 +70,7 @@ def check_phases(plugin: IPlugin) -> None:
     for phase in IMMEDIATE:
         if iscoroutinefunction(getattr(plugin, phase, None)):
             raise PluginError(f"plugin {plugin.name}: {phase} must not be a coroutine function")
-    if getattr(plugin, "response", None) and any(getattr(plugin, p, None) for p in IMMEDIATE):
+    if getattr(plugin, "response", None) and any(getattr(plugin, p, None) for p in _FILTERS):
         raise PluginError(
             f"plugin {plugin.name}: response cannot be used together with "
             "header_filter or body_filter"

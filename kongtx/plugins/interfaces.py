@@ -20,6 +20,11 @@ class IPlugin(Interface):
     and C{log} may return a Deferred or be coroutines; C{header_filter} and C{body_filter} never
     wait.
 
+    C{certificate} is called in TLS handshakes for global configurations, and never waits. Its
+    C{kong} has no request: C{kong.client.tls}, C{kong.log}, C{kong.ctx} and C{kong.node} work. A
+    plugin that wants to see client certificates has C{asks_client_certificate = True}: clients are
+    asked where its configurations apply, as far as the routes' server names tell.
+
     It may also have C{init_worker(node)}, called once in each worker before it serves, and
     C{configure(configs)}, called after each change with the prepared configurations in force.
 

@@ -22,6 +22,8 @@ BUNDLED = (
     *("response-ratelimiting", "response-transformer", "session", "standard-webhooks", "statsd"),
     *("syslog", "tcp-log", "udp-log", "zipkin"),
 )
+#: Plugins that come with kongtx and not with Kong Gateway's open-source edition.
+OWN = ("mtls-auth", "tls-handshake-modifier", "tls-metadata-headers")
 _DATABASE_MATTERS = frozenset(("acme", "rate-limiting", "response-ratelimiting"))
 
 
@@ -40,7 +42,7 @@ def subschema(name: str, *, dbless: bool = False) -> Subschema:
 
 
 def register(
-    registry: SchemaRegistry, names: Iterable[str] = BUNDLED, *, dbless: bool = False
+    registry: SchemaRegistry, names: Iterable[str] = (*BUNDLED, *OWN), *, dbless: bool = False
 ) -> SchemaRegistry:
     """Add bundled plugins' schemas and entities to a registry, and return it."""
     for name in names:
@@ -51,7 +53,7 @@ def register(
 
 def full_registry(
     options: EntityOptions | None = None,
-    names: Iterable[str] = BUNDLED,
+    names: Iterable[str] = (*BUNDLED, *OWN),
     *,
     dbless: bool = False,
 ) -> SchemaRegistry:

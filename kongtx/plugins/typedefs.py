@@ -18,6 +18,7 @@ from kongtx.schema import (
     map_of,
     number,
     record,
+    set_of,
     string,
 )
 from kongtx.schema import typedefs as t
@@ -196,3 +197,9 @@ def check_python(plugin: str) -> Callable[[str], str | None]:
         return None
 
     return check
+
+
+def protocols_tls() -> Field:
+    """The protocols of a plugin that looks at TLS."""
+    names = ["grpcs", "https"]
+    return set_of(string(one_of=names), required=True, default=names)

@@ -211,6 +211,9 @@ class IPhaseHandler(Interface):
     )
     header_filter: Callable[[IRequestContext], None] | None = Attribute("Never waits.")
     body_filter: Callable[[IRequestContext], None] | None = Attribute("Once a chunk; never waits.")
+    certificate: Callable[[Any], None] | None = Attribute(
+        "In TLS handshakes, for global rows; gets a L{kongtx.pdk.handshake.HandshakeContext}."
+    )
     log: Callable[[IRequestContext], Waiting] | None = Attribute(
         "After the last byte, or when the client has gone; what it waits for runs beside."
     )

@@ -22,7 +22,9 @@ def stale_keys(event: ChangeEvent, schema: Schema) -> set[str]:
 
 def _keys_of(entity: Entity, schema: Schema) -> Iterator[str]:
     yield schema.cache_key_of(entity)
-    if schema.name == "consumers" and entity["username"] is not None:
-        yield f"consumers_by_username:{entity['username']}"
+    if schema.name == "consumers":
+        for field in ("username", "custom_id"):
+            if entity[field] is not None:
+                yield f"consumers_by_{field}:{entity[field]}"
     elif schema.name == "acls":
         yield f"acls:{entity['consumer']['id']}"

@@ -33,6 +33,7 @@ from kongtx.dns.settings import settings_from
 from kongtx.health.checks import HealthChecks
 from kongtx.health.probes import Prober
 from kongtx.lib import ids
+from kongtx.pdk.handshake import HandshakeContext
 from kongtx.pdk.node import Node as PluginNode
 from kongtx.plugins.discovery import by_name, load
 from kongtx.plugins.interfaces import IPlugin
@@ -51,6 +52,7 @@ from kongtx.runtime.settings import admin_settings, gateway_settings
 from kongtx.runtime.snapshot import Rows, SnapshotKeeper
 from kongtx.runtime.tls import ListenerTLS, client_material
 from kongtx.runtime.vaults import Vaults
+from kongtx.tls.handshake import Handshake
 
 #: The channel on which workers tell each other what they wrote to the store.
 STORE_CHANNEL = "store"
@@ -93,7 +95,15 @@ class GatewayNode(MultiService):
         self._probes = False
         self.vaults = Vaults(conf.loaded_vaults, conf.vault_properties, os.environ)
         self.plugin_node = self._make_plugin_node()
-        self.listener_tls = ListenerTLS(conf, reactor, self.plugin_node.resolve_vault)
+        wanting = {
+            name
+            for name, plugin in self.plugins.items()
+            if getattr(plugin, "asks_client_certificate", False)
+        }
+        self.listener_tls = ListenerTLS(
+            conf, reactor, self.plugin_node.resolve_vault, frozenset(wanting)
+        )
+        self.listener_tls.hooks.append(self._run_certificate_phase)
         self.client_material = client_material(conf, self.plugin_node.resolve_vault)
         self.health = HealthChecks(
             self.balancers,
@@ -246,6 +256,14 @@ class GatewayNode(MultiService):
     # -- configuration changes -----------------------------------------------------------------
     def _apply(self, snapshot: Any) -> None:
         self.gateway.snapshot = snapshot
+
+    def _run_certificate_phase(self, handshake: Handshake) -> None:
+        context: HandshakeContext | None = None
+        for handler in self.keeper.current.plugins.global_handlers:
+            if handler.certificate is not None:
+                if context is None:
+                    context = HandshakeContext(handshake)
+                handler.certificate(context)
 
     def _update_material(self, rows: Rows, touched: Mapping[str, set[str]]) -> None:
         if touched["certificates"] or touched["ca_certificates"]:

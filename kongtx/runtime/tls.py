@@ -13,10 +13,12 @@ from kongtx.runtime.certificates import client_pair, configured_pairs
 from kongtx.runtime.errors import ListenError
 from kongtx.runtime.listeners import Listener
 from kongtx.runtime.snapshot import Rows
+from kongtx.tls.asking import AskedNames, asked_names
 from kongtx.tls.certificates import ServerCertificates
 from kongtx.tls.client import ClientMaterial
 from kongtx.tls.contexts import server_context
 from kongtx.tls.errors import TLSError
+from kongtx.tls.handshake import Handshake
 from kongtx.tls.listening import CertificateChooser, Hook, SharedTickets
 from kongtx.tls.pairs import Pair
 from kongtx.tls.tickets import read_secret
@@ -48,16 +50,25 @@ class ListenerTLS:
     """Makes the contexts of a worker's listeners.
 
     @param resolve: gives what a vault reference stands for.
+    @param wanting: names of the plugins that want to see client certificates.
     @ivar certificates: of the store, for proxy listeners.
     @ivar hooks: called in each handshake of a proxy listener.
     """
 
-    def __init__(self, conf: Configuration, clock: Any, resolve: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        conf: Configuration,
+        clock: Any,
+        resolve: Callable[[str], str],
+        wanting: frozenset[str] = frozenset(),
+    ) -> None:
         self._conf = conf
         self._policy = conf.tls_policy
         make = partial(server_context, self._policy, alpn=ALPN)
         self.certificates = ServerCertificates(make, resolve)
-        self.hooks: list[Hook] = []
+        self.hooks: list[Hook] = [self._ask]
+        self._wanting = wanting
+        self._asked = AskedNames()
         self._tickets: SharedTickets | None = None
         if self._policy.has_session_tickets and openssl.is_supported():
             secret = read_secret(conf.prefixed("ssl"))
@@ -91,6 +102,14 @@ class ListenerTLS:
             self.certificates.update(
                 rows["certificates"], rows["snis"].values(), touched["certificates"]
             )
+
+        if touched["plugins"] or touched["routes"]:
+            plugins, routes = rows["plugins"].values(), rows["routes"].values()
+            self._asked = asked_names(plugins, routes, self._wanting)
+
+    def _ask(self, handshake: Handshake) -> None:
+        if self._asked.asks(handshake.server_name):
+            handshake.request_client_certificate()
 
     def stop(self) -> None:
         """Change ticket keys no more."""

@@ -45,6 +45,8 @@ def server_context(
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if openssl.is_supported():
+        openssl.disable_session_cache(context)
     if not policy.has_session_tickets:
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0

@@ -133,6 +133,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ip-restriction": {"allow": ["10.0.0.0/8"]},
     "ldap-auth": {"attribute": "cn", "base_dn": "dc=a", "ldap_host": "h.test"},
     "loggly": {"key": "k"},
+    "mtls-auth": {"ca_certificates": [uid(1)]},
     "oauth2": {"enable_client_credentials": True},
     "opentelemetry": {"traces_endpoint": "http://h.test/v1/traces"},
     "post-function": {"log": ["x"]},

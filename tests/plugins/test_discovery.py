@@ -15,7 +15,7 @@ from kongtx.conf.bundled import PLUGINS
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.discovery import bundled_names, check, load
 from kongtx.plugins.errors import PluginError, PluginNotInstalled
-from kongtx.plugins.schemas import BUNDLED
+from kongtx.plugins.schemas import BUNDLED, OWN
 from kongtx.schema.fields import record
 from kongtx.schema.schema import Subschema
 
@@ -120,4 +120,4 @@ def test_the_word_bundled_and_the_code_that_is_there_agree() -> None:
         if module.ispkg and find_spec(f"kongtx.plugins.{module.name}.handler")
     ]
     assert sorted(found) == bundled_names() == list(PLUGINS)
-    assert set(PLUGINS) <= set(BUNDLED)
+    assert set(PLUGINS) <= {*BUNDLED, *OWN}

@@ -31,9 +31,13 @@ def _authority(number: int) -> trustme.CA:
     return trustme.CA(organization_name=f"kongtx tests {number}")
 
 
-@lru_cache
 def issued(*names: str, number: int = 0, kind: str = "ECDSA", **options: Any) -> trustme.LeafCert:
-    """A certificate of an authority of this run."""
+    """A certificate of an authority of this run; the same for the same arguments."""
+    return _issued(names, number, kind, **options)
+
+
+@lru_cache
+def _issued(names: tuple[str, ...], number: int, kind: str, **options: Any) -> trustme.LeafCert:
     return authority(number).issue_cert(*names, key_type=trustme.KeyType[kind], **options)
 
 

@@ -1,0 +1,149 @@
+"""mtls-auth: a client shows a certificate of a chosen authority, and is the consumer named in it.
+
+The handshake proves that the client has the certificate's key; here it is verified who issued it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from kongtx.lib.deferred import then
+from kongtx.pdk.kong import Kong
+from kongtx.plugins.authentication import AuthenticationPlugin, Entity, Identity, Refused
+from kongtx.plugins.mtls_auth.schema import subschema
+from kongtx.tls.errors import UnusableAuthority
+from kongtx.tls.peer import Authorities, CertificateFacts, facts_of, refusal_of
+
+#: Outcomes that are remembered by each configuration.
+_REMEMBERED = 4096
+_NAMES = (b"X-Client-Cert-Dn", b"X-Client-Cert-San")
+_NAMES_LOWER = frozenset(name.lower() for name in _NAMES)
+
+_Chain = tuple[bytes, ...]
+
+
+@attrs.define
+class _Prepared:
+    """A configuration, and what came of the certificates that it has met.
+
+    @ivar outcomes: until when (seconds) what is wrong with a chain is known, for authorities.
+    """
+
+    config: Mapping[str, Any]
+    outcomes: dict[tuple[_Chain, Authorities], tuple[float, str | None]] = attrs.Factory(dict)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field of the configuration."""
+        return self.config.get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.config[name]
+
+
+class MutualTLSAuth(AuthenticationPlugin):
+    """Finds the consumer whose name is in the client's certificate."""
+
+    name = "mtls-auth"
+    priority = 1600
+    subschema = subschema()
+    asks_client_certificate = True
+
+    def prepare(self, config: Mapping[str, Any]) -> _Prepared:
+        """The configuration, with nothing remembered yet."""
+        return _Prepared(config)
+
+    def identify(self, config: _Prepared, kong: Kong) -> Any:
+        """See L{AuthenticationPlugin.identify}."""
+        kong.raw.replace_headers(_NAMES_LOWER, ())
+        chain = tuple(kong.client.tls.get_chain_der())
+        if not chain:
+            kong.client.tls.set_client_verify("NONE")
+            raise Refused(401, "No required TLS certificate was sent")
+        return self._identify(chain, config, kong)
+
+    async def _identify(self, chain: _Chain, config: _Prepared, kong: Kong) -> Identity:
+        texts = []
+        for key in config["ca_certificates"]:
+            found = kong.node.cache.get(f"ca_certificates:{key}:::::", _load_authority, kong, key)
+            authority = await _settled(found)
+            if authority is None:
+                kong.log.err("CA certificate {id} does not exist", id=key)
+            else:
+                texts.append(authority["cert"])
+        authorities = Authorities(
+            tuple(texts),
+            tuple(config["crls"]),
+            config["revocation_check_mode"],
+            config["allow_partial_chain"],
+        )
+        why = _outcome(chain, authorities, config, kong)
+        if why is not None:
+            kong.client.tls.set_client_verify(f"FAILED:{why}")
+            kong.log.info("a client's certificate is refused: {why}", why=why)
+            raise Refused(401, "TLS certificate failed verification")
+        kong.client.tls.set_client_verify("SUCCESS")
+        facts = facts_of(chain[0])
+        if config["skip_consumer_lookup"]:
+            return _without_consumer(facts, config, kong)
+        return await _consumer_of(facts, config["consumer_by"], kong)
+
+
+def _outcome(chain: _Chain, authorities: Authorities, config: _Prepared, kong: Kong) -> str | None:
+    """What is wrong with a certificate; looked at again when C{cache_ttl} is over."""
+    now = kong.node.clock.seconds()
+    key = chain, authorities
+    until, why = config.outcomes.get(key, (now, None))
+    if until > now:
+        return why
+    try:
+        why = refusal_of(chain, authorities)
+    except UnusableAuthority as error:
+        kong.log.err("no client's certificate can be verified: {error}", error=str(error))
+        return "no usable authority"
+    if len(config.outcomes) >= _REMEMBERED:
+        config.outcomes.clear()
+    config.outcomes[key] = now + config["cache_ttl"], why
+    return why
+
+
+def _without_consumer(facts: CertificateFacts, config: _Prepared, kong: Kong) -> Identity:
+    """The client is nobody of the store: its name is its group, and upstreams are told of it."""
+    by_dn = config["authenticated_group_by"] == "DN"
+    groups = (facts.subject,) if by_dn else facts.common_names[:1]
+    kong.raw.authenticated_groups = list(groups)
+    values = (facts.subject, ", ".join(facts.alternative_names))
+    kong.raw.replace_headers(
+        _NAMES_LOWER,
+        [(name, value.encode()) for name, value in zip(_NAMES, values, strict=True) if value],
+    )
+    return Identity(None, {"id": facts.fingerprint}, facts.subject)
+
+
+async def _consumer_of(facts: CertificateFacts, fields: Sequence[str], kong: Kong) -> Identity:
+    """The consumer of the first name that one has: alternative names first, then common names."""
+    names: Iterable[str] = dict.fromkeys((*facts.alternative_names, *facts.common_names))
+    for name in names:
+        for field in fields:
+            key = f"consumers_by_{field}:{name}"
+            found = kong.node.cache.get(key, _load_consumer, kong, field, name)
+            consumer: Entity | None = await _settled(found)
+            if consumer is not None:
+                return Identity(consumer, {"id": consumer["id"]}, name)
+    raise Refused(401, "Unauthorized")
+
+
+async def _load_authority(kong: Kong, key: str) -> Any:
+    return await kong.db["ca_certificates"].select(key)
+
+
+async def _load_consumer(kong: Kong, field: str, value: str) -> Any:
+    return await kong.db["consumers"].select_by(field, value)
+
+
+async def _settled(value: Any) -> Any:
+    """A value that may have to be waited for."""
+    waiting = then(value, lambda result: result)
+    return await waiting if hasattr(waiting, "addCallback") else waiting

@@ -1,0 +1,34 @@
+"""The configuration of mtls-auth: a client shows a certificate of a chosen authority."""
+
+from __future__ import annotations
+
+from kongtx.plugins.typedefs import protocols_tls
+from kongtx.schema import Field, Subschema, array, boolean, number, record, string
+from kongtx.schema import typedefs as t
+from kongtx.tls.peer import IGNORE_CA_ERROR, SKIP, STRICT, check_revocations
+
+
+def _config() -> Field:
+    by = string(one_of=["username", "custom_id"])
+    return record(
+        {
+            "anonymous": string(),
+            "consumer_by": array(by, required=True, default=["username", "custom_id"]),
+            "ca_certificates": array(string(uuid=True), required=True, len_min=1),
+            "crls": array(string(custom_validator=check_revocations), required=True, default=[]),
+            "skip_consumer_lookup": boolean(required=True, default=False),
+            "allow_partial_chain": boolean(required=True, default=False),
+            "authenticated_group_by": string(required=True, one_of=["CN", "DN"], default="CN"),
+            "revocation_check_mode": string(
+                required=True, one_of=[SKIP, IGNORE_CA_ERROR, STRICT], default=IGNORE_CA_ERROR
+            ),
+            "cache_ttl": number(required=True, default=60),
+        }
+    )
+
+
+def subschema() -> Subschema:
+    """What plugins named mtls-auth put in place of the common fields."""
+    return Subschema(
+        {"consumer": t.no_consumer(), "protocols": protocols_tls(), "config": _config()}
+    )

@@ -1,0 +1,170 @@
+"""What a client's certificate says, and whether it can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from OpenSSL import crypto
+
+from kongtx.tls.errors import UnusableAuthority
+
+# X509_V_ERR_*: a list of revocations that is not there, and one that has expired.
+_NO_LIST = frozenset((3, 12, 44))
+
+#: How revocations are looked at.
+SKIP, IGNORE_CA_ERROR, STRICT = "SKIP", "IGNORE_CA_ERROR", "STRICT"
+
+
+@attrs.frozen
+class CertificateFacts:
+    """A certificate in words.
+
+    @ivar serial: in upper-case hexadecimal, as nginx writes it.
+    @ivar issuer: the distinguished name (RFC 4514).
+    @ivar fingerprint: SHA-1 of the DER, in hexadecimal, as nginx writes it.
+    @ivar common_names: of the subject, the most specific first.
+    @ivar alternative_names: DNS names, mail addresses, URIs and addresses, in the certificate's
+        order of each kind.
+    """
+
+    pem: str
+    serial: str
+    issuer: str
+    subject: str
+    fingerprint: str
+    common_names: tuple[str, ...]
+    alternative_names: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def facts_of(der: bytes) -> CertificateFacts:
+    """Read a certificate.
+
+    @raise ValueError: it cannot be read.
+    """
+    certificate = x509.load_der_x509_certificate(der)
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    serial = f"{certificate.serial_number:X}"
+    return CertificateFacts(
+        pem=certificate.public_bytes(Encoding.PEM).decode(),
+        serial=serial.zfill(len(serial) + len(serial) % 2),
+        issuer=_one_line(certificate.issuer.rfc4514_string()),
+        subject=_one_line(certificate.subject.rfc4514_string()),
+        fingerprint=certificate.fingerprint(hashes.SHA1()).hex(),
+        common_names=tuple(str(name.value) for name in reversed(names)),
+        alternative_names=_alternative_names(certificate),
+    )
+
+
+def _one_line(name: str) -> str:
+    """A name whose control characters are written as RFC 4514 §2.4 allows."""
+    return "".join(f"\\{ord(each):02X}" if each < " " or each == "\x7f" else each for each in name)
+
+
+def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    kinds = (x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier, x509.IPAddress)
+    return tuple(_one_line(str(name.value)) for name in found if isinstance(name, kinds))
+
+
+@attrs.frozen
+class Authorities:
+    """Whom a certificate must lead to, and what they have revoked.
+
+    @ivar certificates: PEM texts of trusted authorities.
+    @ivar revocations: PEM texts of certificate revocation lists.
+    @ivar mode: L{SKIP}, L{IGNORE_CA_ERROR} (lists count where there is a valid one) or L{STRICT}
+        (there must be one for each authority on the way).
+    @ivar allows_partial: whether an authority that is not self-signed can be the end of the way.
+    """
+
+    certificates: tuple[str, ...]
+    revocations: tuple[str, ...] = ()
+    mode: str = IGNORE_CA_ERROR
+    allows_partial: bool = False
+
+
+def refusal_of(chain: Sequence[bytes], authorities: Authorities) -> str | None:
+    """Why a client's certificate is not believed; L{None} if it is.
+
+    @param chain: certificates in DER: the client's, and what it sent to prove it.
+    @raise UnusableAuthority: an authority's certificate or list cannot be read.
+    """
+    try:
+        leaf, *others = (x509.load_der_x509_certificate(each) for each in chain)
+        if not _is_for_clients(leaf):
+            return "unsuitable certificate purpose"
+    except ValueError:
+        return "unreadable certificate"
+    code, why = _verify(leaf, others, authorities, authorities.mode != SKIP)
+    if code in _NO_LIST and authorities.mode == IGNORE_CA_ERROR:
+        code, why = _verify(leaf, others, authorities, False)
+    return why
+
+
+def _is_for_clients(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    wanted = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    return any(each in wanted for each in usage)
+
+
+def _verify(
+    leaf: x509.Certificate,
+    others: Iterable[x509.Certificate],
+    authorities: Authorities,
+    revocations: bool,
+) -> tuple[int, str | None]:
+    """OpenSSL's code and words for what is wrong."""
+    store = _store(authorities, revocations)
+    wrapped = [crypto.X509.from_cryptography(each) for each in (leaf, *others)]
+    try:
+        crypto.X509StoreContext(store, wrapped[0], wrapped[1:]).verify_certificate()
+    except crypto.X509StoreContextError as error:
+        code: Any = error.errors[0] if error.errors else 0
+        return int(code), str(error)
+    return 0, None
+
+
+@lru_cache(maxsize=64)
+def _store(authorities: Authorities, revocations: bool) -> crypto.X509Store:
+    store = crypto.X509Store()
+    flags = 0
+    try:
+        for text in authorities.certificates:
+            for each in x509.load_pem_x509_certificates(text.encode()):
+                store.add_cert(crypto.X509.from_cryptography(each))
+        if revocations and (authorities.revocations or authorities.mode == STRICT):
+            for text in authorities.revocations:
+                store.add_crl(x509.load_pem_x509_crl(text.encode()))
+            flags |= crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL
+    except (ValueError, crypto.Error):
+        raise UnusableAuthority(
+            "an authority's certificate or revocation list cannot be read"
+        ) from None
+    if authorities.allows_partial:
+        flags |= crypto.X509StoreFlags.PARTIAL_CHAIN
+    if flags:
+        store.set_flags(flags)
+    return store
+
+
+def check_revocations(text: str) -> str | None:
+    """What is wrong with a certificate revocation list in PEM form."""
+    try:
+        x509.load_pem_x509_crl(text.encode())
+    except ValueError:
+        return "invalid certificate revocation list"
+    return None
