@@ -12,7 +12,9 @@ from typing import Any
 from kongtx.schema import (
     ABSENT,
     Field,
+    Subschema,
     array,
+    at_least_one_of,
     boolean,
     integer,
     map_of,
@@ -203,3 +205,35 @@ def protocols_tls() -> Field:
     """The protocols of a plugin that looks at TLS."""
     names = ["grpcs", "https"]
     return set_of(string(one_of=names), required=True, default=names)
+
+
+def old_queue_parameters(plugin: str) -> dict[str, Field]:
+    """The fields that said what C{queue} says now: accepted, and warned of."""
+
+    def moved_to(old: str, new: str, old_default: int, **more: str) -> dict[str, Any]:
+        return deprecated(
+            plugin, f"config.{old}", f"config.queue.{new}", old_default=old_default, **more
+        )
+
+    return {
+        "retry_count": integer(
+            deprecation=moved_to("retry_count", "max_retry_time", 10, how="no longer works")
+        ),
+        "queue_size": integer(deprecation=moved_to("queue_size", "max_batch_size", 1)),
+        "flush_timeout": number(deprecation=moved_to("flush_timeout", "max_coalescing_delay", 2)),
+    }
+
+
+def user_code(plugin: str) -> Subschema:
+    """What plugins that run code of the user's own, phase by phase, put in place of fields."""
+    phases = ("certificate", "rewrite", "access", "header_filter", "body_filter", "log")
+
+    def sources() -> Field:
+        source = string(required=False, custom_validator=check_python(plugin))
+        return array(source, required=True, default=[])
+
+    config = record({phase: sources() for phase in phases})
+    return Subschema(
+        {"consumer": t.no_consumer(), "protocols": t.protocols(), "config": config},
+        entity_checks=[at_least_one_of(*(f"config.{phase}" for phase in phases))],
+    )

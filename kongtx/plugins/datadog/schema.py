@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kongtx.plugins.typedefs import deprecated, queue
-from kongtx.schema import Field, Subschema, array, conditional, integer, number, record, string
+from kongtx.plugins.typedefs import old_queue_parameters, queue
+from kongtx.schema import Field, Subschema, array, conditional, number, record, string
 from kongtx.schema import typedefs as t
 
 
@@ -16,28 +16,7 @@ def _config() -> Field:
             "service_name_tag": string(default="name"),
             "status_tag": string(default="status"),
             "consumer_tag": string(default="consumer"),
-            "retry_count": integer(
-                deprecation=deprecated(
-                    "datadog",
-                    "config.retry_count",
-                    "config.queue.max_retry_time",
-                    old_default=10,
-                    how="no longer works",
-                )
-            ),
-            "queue_size": integer(
-                deprecation=deprecated(
-                    "datadog", "config.queue_size", "config.queue.max_batch_size", old_default=1
-                )
-            ),
-            "flush_timeout": number(
-                deprecation=deprecated(
-                    "datadog",
-                    "config.flush_timeout",
-                    "config.queue.max_coalescing_delay",
-                    old_default=2,
-                )
-            ),
+            **old_queue_parameters("datadog"),
             "queue": queue(),
             "metrics": array(
                 record(

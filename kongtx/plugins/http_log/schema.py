@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kongtx.plugins.typedefs import custom_fields_by_lua, deprecated, queue
-from kongtx.schema import Field, Subschema, integer, map_of, number, record, string
+from kongtx.plugins.typedefs import custom_fields_by_lua, old_queue_parameters, queue
+from kongtx.schema import Field, Subschema, map_of, number, record, string
 from kongtx.schema import typedefs as t
 
 
@@ -37,28 +37,7 @@ def _config() -> Field:
             ),
             "timeout": number(default=10000),
             "keepalive": number(default=60000),
-            "retry_count": integer(
-                deprecation=deprecated(
-                    "http-log",
-                    "config.retry_count",
-                    "config.queue.max_retry_time",
-                    old_default=10,
-                    how="no longer works",
-                )
-            ),
-            "queue_size": integer(
-                deprecation=deprecated(
-                    "http-log", "config.queue_size", "config.queue.max_batch_size", old_default=1
-                )
-            ),
-            "flush_timeout": number(
-                deprecation=deprecated(
-                    "http-log",
-                    "config.flush_timeout",
-                    "config.queue.max_coalescing_delay",
-                    old_default=2,
-                )
-            ),
+            **old_queue_parameters("http-log"),
             "headers": map_of(
                 t.header_name(
                     match_none=[

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from kongtx.plugins.typedefs import deprecated, queue
+from kongtx.plugins.typedefs import old_queue_parameters, queue
 from kongtx.schema import (
     Field,
     Subschema,
     array,
     boolean,
     conditional,
-    integer,
     number,
     record,
     string,
@@ -110,28 +109,7 @@ def _config() -> Field:
             "workspace_identifier_default": string(
                 required=True, default="workspace_id", one_of=["workspace_id", "workspace_name"]
             ),
-            "retry_count": integer(
-                deprecation=deprecated(
-                    "statsd",
-                    "config.retry_count",
-                    "config.queue.max_retry_time",
-                    old_default=10,
-                    how="no longer works",
-                )
-            ),
-            "queue_size": integer(
-                deprecation=deprecated(
-                    "statsd", "config.queue_size", "config.queue.max_batch_size", old_default=1
-                )
-            ),
-            "flush_timeout": number(
-                deprecation=deprecated(
-                    "statsd",
-                    "config.flush_timeout",
-                    "config.queue.max_coalescing_delay",
-                    old_default=2,
-                )
-            ),
+            **old_queue_parameters("statsd"),
             "tag_style": string(
                 required=False, one_of=["dogstatsd", "influxdb", "librato", "signalfx"]
             ),
