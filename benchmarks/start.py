@@ -62,8 +62,14 @@ def is_proxied(port: int) -> bool:
 
 def environment(prefix: str, port: int, workers: int) -> dict[str, str]:
     """The configuration of a node, as variables."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        # Compiled modules are part of an installed package.
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith(("KONG_", "KONGTX_"))
+    }
     return {
-        **os.environ,
+        **inherited,
         "KONGTX_PREFIX": prefix,
         "KONGTX_DATABASE": "off",
         "KONGTX_DECLARATIVE_CONFIG": os.path.join(prefix, "kong.yml"),

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from kongtx.conf import Configuration, effective
 from kongtx.errors import KongtxError
 from kongtx.lib.loglevel import notice
-from kongtx.runtime import notify, prefix
+from kongtx.runtime import heap, notify, prefix
 from kongtx.runtime.certificates import make_default_certificates
 from kongtx.runtime.daemon import StartReport, redirect_output, to_background
 from kongtx.runtime.engine import IEngine
@@ -185,6 +185,7 @@ class MainService(Service):
 
     def _let_go(self) -> None:
         self._listeners.close()
+        prefix.remove_shared_memory(self.conf)
         notice(log, "kongtx has stopped in {prefix}", prefix=self.conf.prefix)
         if self._logs is not None:
             self._logs.stopService()
@@ -358,9 +359,15 @@ def _serve(service: MainService, report: StartReport, reactor_name: str) -> None
 
     reactor: Any = _reactor
 
+    heap.hold_off()
+
+    def started() -> None:
+        report.ready()
+        heap.resume()
+
     def begin() -> None:
-        started = service.startService()
-        started.addCallbacks(lambda _: report.ready(), lambda _: service.end())
+        starting = service.startService()
+        starting.addCallbacks(lambda _: started(), lambda _: service.end())
 
     reactor.callWhenRunning(begin)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from glob import glob
-from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -40,6 +38,7 @@ from kongtx.plugins.interfaces import IPlugin
 from kongtx.proxy.gateway import Gateway
 from kongtx.proxy.pool import UpstreamPool
 from kongtx.proxy.upstream_tls import UpstreamTLS
+from kongtx.runtime import prefix
 from kongtx.runtime.declarative import DeclarativeLoader
 from kongtx.runtime.identity import cluster_id, node_id
 from kongtx.runtime.interfaces import INode, NodeContext
@@ -350,12 +349,9 @@ def build_node(context: NodeContext) -> GatewayNode:
 def open_memory(conf: Configuration, worker_id: int) -> SharedMemory:
     """The memory that the workers of this node share, for as long as their master lives."""
     master = os.getpid() if conf.worker_count == 0 else os.getppid()
-    path = conf.prefixed(f"shared-{master}.mdb")
     if worker_id == 0:
-        for other in glob(conf.prefixed("shared-*.mdb*")):
-            if not other.startswith(path):
-                Path(other).unlink(missing_ok=True)
-    return SharedMemory(path, conf.mem_cache_size_bytes)
+        prefix.remove_shared_memory(conf, but=master)
+    return SharedMemory(prefix.shared_memory(conf, master), conf.mem_cache_size_bytes)
 
 
 def _cache_options(conf: Configuration) -> Options:

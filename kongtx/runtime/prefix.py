@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
+from glob import escape, glob
 
 from twisted.logger import Logger
 
@@ -25,6 +27,27 @@ log = Logger()
 def events_socket(conf: Configuration) -> str:
     """The path of the event bus's socket."""
     return os.path.join(conf.socket_path, "events.sock")
+
+
+def shared_memory(conf: Configuration, master: int) -> str:
+    """The path of the memory that a node's workers share while their master lives.
+
+    @param master: its process id.
+    """
+    return conf.prefixed(f"shared-{master}.mdb")
+
+
+def remove_shared_memory(conf: Configuration, but: int | None = None) -> None:
+    """Remove what masters that are gone have left of it.
+
+    @param but: the process id of the master whose memory stays.
+    """
+    kept = None if but is None else shared_memory(conf, but)
+    pattern = os.path.join(escape(conf.prefix), "shared-*.mdb")
+    for path in set(glob(pattern)) - {kept}:
+        for each in (path, f"{path}-lock"):
+            with contextlib.suppress(OSError):
+                os.unlink(each)
 
 
 def make_directories(conf: Configuration, user: User | None) -> None:

@@ -23,6 +23,7 @@ from kongtx.errors import KongtxError
 from kongtx.events.bus import EventBus
 from kongtx.events.leases import BusLeases
 from kongtx.lib.loglevel import notice
+from kongtx.runtime import heap
 from kongtx.runtime.host import NodeHost, find_builder, set_level
 from kongtx.runtime.interfaces import NodeBuilder
 from kongtx.runtime.launch import REPORT_FD, Launch, read_launch
@@ -129,6 +130,7 @@ class Worker:
         if changed_level is not None:
             set_level(self.logs, changed_level)
         os.close(REPORT_FD)
+        heap.resume()
         notice(log, "worker {worker} is ready", worker=self._launch.worker_id)
 
     def _cannot_start(self, failure: Failure) -> None:
@@ -188,6 +190,7 @@ def main() -> int:
     """Run a worker; its exit code."""
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(ignored, signal.SIG_IGN)
+    heap.hold_off()
     launch = read_launch(0)
     try:
         install_reactor(launch.reactor)

@@ -9,6 +9,7 @@ from weakref import ref
 
 import pytest
 
+from kongtx.runtime import heap
 from kongtx.runtime.heap import LARGE, settle
 
 
@@ -23,6 +24,17 @@ class Thing:
 def thawed() -> Iterator[None]:
     yield
     gc.unfreeze()
+
+
+def test_what_the_start_made_is_not_looked_at_again() -> None:
+    heap.hold_off()
+    try:
+        assert not gc.isenabled()
+        thing = Thing()
+    finally:
+        heap.resume()
+    assert gc.isenabled()
+    assert not any(each is thing for each in gc.get_objects())
 
 
 def test_a_small_configuration_is_left_to_the_collector() -> None:
