@@ -73,7 +73,8 @@ class ChannelSettings:
         self.http2 = http2
         #: Close connections as they become idle, and answer C{Connection: close}.
         self.draining = False
-        self.channels: set[AnsweringChannel] = set()
+        #: Connections of either version: they have C{exchange} and C{drain()}.
+        self.channels: set[Any] = set()
         self._drained: Deferred[None] | None = None
 
     def drain(self) -> Deferred[None]:
@@ -87,7 +88,7 @@ class ChannelSettings:
                 self._drained.callback(None)
         return self._drained
 
-    def forget(self, channel: AnsweringChannel) -> None:
+    def forget(self, channel: Any) -> None:
         """A connection has ended, or is no longer an HTTP/1.1 one."""
         self.channels.discard(channel)
         if self._drained is not None and not self.channels and not self._drained.called:
@@ -178,6 +179,11 @@ class AnsweringChannel:
         self.head_received = self.head_sent = self.body_sent = 0
         self.serial = next(_serials)
         self.sni = b""
+
+    @property
+    def settings(self) -> ChannelSettings:
+        """What the listener's channels share."""
+        return self._settings
 
     # -- answers -----------------------------------------------------------------------------
     def respond(

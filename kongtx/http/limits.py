@@ -35,3 +35,9 @@ class Limits:
     discard_bytes: int = 1 << 20
     #: Pipelined bytes that wait for their turn, before reading stops.
     pipeline_bytes: int = 64 * 1024
+    #: HTTP/2: requests at a time on one connection.
+    streams: int = 128
+    #: HTTP/2: streams that the client may reset, or open in vain, at once and a second; more end
+    #: the connection.
+    resets: int = 500
+    resets_a_second: float = 50.0

@@ -254,9 +254,11 @@ class ServerChannel(AnsweringChannel):
         http2 = self._settings.http2
         assert http2 is not None
         self._timer.stop()
-        self._settings.forget(self)
         self._unregister()
+        if self.is_tls:
+            self.sni = _server_name(self.transport)
         http2(self, data)
+        self._settings.forget(self)
 
     def _refuse(self, status: int, head: bytes) -> None:
         """Answer a request that cannot be understood, and close: what follows is not read."""

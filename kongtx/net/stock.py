@@ -72,6 +72,15 @@ class StockTLS(TLSFacts):
     def _ssl_object(self) -> Any:
         return self._object
 
+    @property
+    def protocol(self) -> Any:
+        """The protocol within; may be replaced at any time."""
+        return self._inner
+
+    @protocol.setter
+    def protocol(self, protocol: Any) -> None:
+        self._inner = protocol
+
     def makeConnection(self, transport: Any) -> None:
         """Begin the handshake."""
         self._raw = transport

@@ -16,6 +16,7 @@ from twisted.internet.protocol import Factory
 
 from kongtx._version import KONG_VERSION
 from kongtx.http.answering import ChannelSettings
+from kongtx.http.h2.server import speak_http2
 from kongtx.http.limits import Limits
 from kongtx.http.server import ServerChannel
 from kongtx.proxy.addresses import TrustedPeers, parse_address, real_client
@@ -227,10 +228,11 @@ class Gateway:
     def listener_factory(self, listen: Any = None) -> Factory:
         """A factory for the connections of one listening socket.
 
-        @param listen: the parsed listen entry, for its flags; not needed for plain HTTP/1.1.
+        @param listen: the parsed listen entry, for its flags; HTTP/2 is spoken if it has C{http2}.
         """
         begin = partial(Exchange, self)
-        settings = ChannelSettings(self.clock, self.settings.limits, begin, self.refuse)
+        http2 = speak_http2 if getattr(listen, "http2", False) else None
+        settings = ChannelSettings(self.clock, self.settings.limits, begin, self.refuse, http2)
         self._listeners.append(settings)
         factory = ListenerFactory(settings)
         self._factories.append(factory)

@@ -306,6 +306,7 @@ class Kit:
         pool: Mapping[str, Any] | None = None,
         tls: Any = None,
         resource: bool = False,
+        listen: Any = None,
     ) -> None:
         self.balancer = FixedBalancer(*peers)
         self.log = LogSink()
@@ -316,7 +317,7 @@ class Kit:
         self.gateway = Gateway(
             settings or GatewaySettings(), self.snapshot, self.pool, reactor, self.log, tls
         )
-        self.factory: Any = self.gateway.listener_factory()
+        self.factory: Any = self.gateway.listener_factory(listen)
         if resource:
             self.factory = Site(GatewayResource(self.gateway))
         self.port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
