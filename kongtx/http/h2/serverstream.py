@@ -288,6 +288,9 @@ class ServerStream(Stream):
     ) -> bytes:
         raise NotImplementedError("a stream cannot switch protocols")
 
+    def hang_up(self) -> None:
+        raise NotImplementedError("a stream has no tunnel to end")
+
     def _sent_all(self) -> None:
         self.deadline = NEVER
         core = self.core
