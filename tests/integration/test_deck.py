@@ -1,7 +1,7 @@
 """decK, unmodified: what it syncs is what it then finds.
 
-decK is taken from C{KONGTX_TEST_DECK}, from PATH, from the folder that an earlier run built it in,
-or built with Go. Where none of these works the tests are skipped, with the reason.
+decK is taken from C{KONGTX_TEST_DECK}, from PATH, or built with Go at the version in
+C{deck/go.mod}. Where none of these works the tests are skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -13,37 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 import yaml
 
-pytestmark = pytest.mark.long
+from tests.integration.go_programs import built
+from tests.integration.states import state as newer_state
 
-MODULE = "github.com/kong/deck@latest"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kongtx-tests" / "bin"
+pytestmark = pytest.mark.long
 
 
 def find_deck() -> str:
     """The program, built if need be."""
-    for found in (os.environ.get("KONGTX_TEST_DECK"), shutil.which("deck"), str(CACHE / "deck")):
+    for found in (os.environ.get("KONGTX_TEST_DECK"), shutil.which("deck")):
         if found and os.access(found, os.X_OK):
             return found
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("decK was not tested: there is neither deck nor go; install one of them")
-    try:
-        built = subprocess.run(
-            [go, "install", MODULE],
-            env={**os.environ, "GOBIN": str(CACHE)},
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"decK was not tested: go install {MODULE} took more than 15 minutes")
-    if built.returncode:
-        pytest.skip(f"decK was not tested: go install {MODULE} failed: {built.stderr.strip()}")
-    return str(CACHE / "deck")
+    return built("deck", "github.com/kong/deck")
 
 
 class Deck:
@@ -90,73 +73,13 @@ def deck(deck_program: str, admin_url: str, tmp_path: Path) -> Deck:
 
 
 def state() -> dict[str, Any]:
-    """Every kind of entity that decK and the open source gateway both know."""
-    authority = trustme.CA()
-    issued = authority.issue_cert("secure.test")
-    return {
-        "_format_version": "3.0",
-        "_info": {"select_tags": ["team-a"]},
-        "services": [
-            {
-                "name": "users",
-                "host": "users.test",
-                "port": 8080,
-                "path": "/v1",
-                "tags": ["extra"],
-                "routes": [
-                    {
-                        "name": "users",
-                        "paths": ["/users", "~/people/\\d+$"],
-                        "methods": ["GET", "POST"],
-                        "plugins": [{"name": "cors", "config": {"origins": ["https://a.test"]}}],
-                    }
-                ],
-                "plugins": [{"name": "rate-limiting", "config": {"minute": 5, "policy": "local"}}],
-            },
-            {"name": "secure", "host": "secure.test", "protocol": "https", "port": 443},
-        ],
-        "routes": [{"name": "alone", "hosts": ["alone.test"], "protocols": ["https"]}],
-        "upstreams": [
-            {
-                "name": "users.test",
-                "algorithm": "consistent-hashing",
-                "hash_on": "header",
-                "hash_on_header": "x-user",
-                "healthchecks": {"active": {"healthy": {"interval": 5, "successes": 2}}},
-                "targets": [
-                    {"target": "10.0.0.1:80", "weight": 10},
-                    {"target": "b.test:8080"},
-                ],
-            }
-        ],
-        "consumers": [
-            {
-                "username": "bob",
-                "custom_id": "1",
-                "keyauth_credentials": [{"key": "a-key"}],
-                "hmacauth_credentials": [{"username": "bob", "secret": "s"}],
-                "jwt_secrets": [{"key": "issuer", "secret": "s", "algorithm": "HS256"}],
-                "acls": [{"group": "admins"}],
-                "plugins": [{"name": "request-size-limiting"}],
-            }
-        ],
-        "certificates": [
-            {
-                "id": "6f1ac8d4-3c8e-4a1c-9d4e-6a9d7f3b0001",
-                "cert": issued.cert_chain_pems[0].bytes().decode(),
-                "key": issued.private_key_pem.bytes().decode(),
-                "snis": [{"name": "secure.test"}],
-            }
-        ],
-        "ca_certificates": [
-            {
-                "id": "6f1ac8d4-3c8e-4a1c-9d4e-6a9d7f3b0002",
-                "cert": authority.cert_pem.bytes().decode(),
-            }
-        ],
-        "vaults": [{"name": "env", "prefix": "my-env", "config": {"prefix": "SECRET_"}}],
-        "plugins": [{"name": "prometheus"}, {"name": "key-auth", "enabled": False}],
-    }
+    """What a decK from before Kong 3.9 understands.
+
+    It does not know that the fields redis_* that rate-limiting answers with stand for others.
+    """
+    made = newer_state()
+    made["services"][0]["plugins"][0] = {"name": "request-termination", "config": {"trigger": "x"}}
+    return made
 
 
 def test_ping(deck: Deck) -> None:

@@ -80,7 +80,7 @@ class TestAgainstTheOracle:
         _check_edits(flavor, data)
 
     @pytest.mark.long
-    @settings(max_examples=5000, suppress_health_check=_SLOW_DATA)
+    @settings(max_examples=6000, suppress_health_check=_SLOW_DATA)
     @given(flavor=_FLAVOR, data=st.data())
     def test_http_routes_at_length(self, flavor, data):
         _check_http(flavor, data)
