@@ -18,6 +18,7 @@ VERBS = (
     "health",
     "hybrid",
     "migrations",
+    "plugin",
     "prepare",
     "quickstart",
     "quit",
