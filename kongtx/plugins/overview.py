@@ -22,8 +22,8 @@ The bundled plugins
 ===================
 
 After this page you know which plugins come with kongtx, and in which order they act. They are all
-loaded unless the property ``plugins`` says otherwise. Of equal priority, the alphabetically last name
-is first. :doc:`/writing-plugins` tells how to add your own.
+loaded unless the property ``plugins`` says otherwise. Of equal priority, the alphabetically last
+name is first. :doc:`/writing-plugins` tells how to add your own.
 
 """
 _CODE = re.compile(r"[A-Z]\{([^}]*)\}")
