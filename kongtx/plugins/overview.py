@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kongtx.plugins.bound import IMMEDIATE, WAITING
 from kongtx.plugins.discovery import load
 from kongtx.plugins.interfaces import IPlugin
 from kongtx.plugins.iterator import in_order
@@ -28,13 +27,12 @@ name is first. :doc:`/writing-plugins` tells how to add your own.
 """
 _CODE = re.compile(r"[A-Z]\{([^}]*)\}")
 _COLUMNS = ("priority", "plugin", "phases", "what it does")
-_ORDER = ("rewrite", "access", "response", "header_filter", "body_filter", "log")
+_ORDER = ("certificate", "rewrite", "access", "response", "header_filter", "body_filter", "log")
 
 
 def page() -> str:
     """The whole page, in reStructuredText."""
     plugins = load(["bundled"])
-    assert set(_ORDER) == {*WAITING, *IMMEDIATE}
     rows = [_row(plugins, name) for name in in_order(plugins)]
     widths = [max(len(row[index]) for row in (_COLUMNS, *rows)) for index in range(4)]
     rule = "  ".join("=" * width for width in widths)
