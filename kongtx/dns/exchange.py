@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any
 
 import attrs
-from twisted.internet import error
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall
-from twisted.internet.protocol import ClientFactory, DatagramProtocol, Protocol, connectionDone
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReadDescriptor
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
@@ -48,39 +48,58 @@ class Question:
         return decode_response(data, self.ident, self.name, self.rtype)
 
 
-class _Datagram(DatagramProtocol):
-    """One transmission: its own socket, so that each query leaves from a port of its own."""
+@implementer(IReadDescriptor)
+class _Datagram:
+    """One transmission: its own socket, so that each query leaves from a port of its own.
 
-    noisy = False
+    A plain socket, as Twisted's UDP ports write two lines into the log for each.
+    """
 
     def __init__(self, reactor: Any, server: tuple[str, int], question: Question) -> None:
         self._reactor = reactor
         self._server = server
         self._question = question
         self._timer: IDelayedCall | None = None
-        self._port: Any = None
+        self._socket: socket.socket | None = None
         self.done: Deferred[Response] = Deferred(lambda _: self._close())
 
     def send(self, timeout: float) -> Deferred[Response]:
-        interface = "::" if ip_version(self._server[0]) == 6 else ""
         self._timer = self._reactor.callLater(
             timeout, self._finish, NoReply(f"timeout after {timeout:g} s")
         )
+        family = socket.AF_INET6 if ip_version(self._server[0]) == 6 else socket.AF_INET
         try:
-            self._port = self._reactor.listenUDP(0, self, interface=interface, maxPacketSize=65535)
-            assert self.transport is not None
+            self._socket = socket.socket(family, socket.SOCK_DGRAM)
+            self._socket.setblocking(False)
             # Connected, the kernel drops datagrams of others and reports a closed port at once.
-            self.transport.connect(*self._server)
-            self.transport.write(self._question.encode(), None)
-        except (OSError, error.CannotListenError) as problem:
+            self._socket.connect(self._server)
+            self._socket.send(self._question.encode())
+        except OSError as problem:
             self._finish(NoReply(str(problem)))
+        else:
+            self._reactor.addReader(self)
         return self.done
 
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        if (
-            addr[1] != self._server[1]
-            or addr[0].partition("%")[0] != self._server[0].partition("%")[0]
-        ):
+    def fileno(self) -> int:
+        """See L{IReadDescriptor}."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """See L{IReadDescriptor}."""
+        return "DNS"
+
+    def doRead(self) -> None:
+        """See L{IReadDescriptor}."""
+        assert self._socket is not None
+        try:
+            datagram = self._socket.recv(65535)
+        except (BlockingIOError, InterruptedError):
+            return
+        except ConnectionRefusedError:
+            self._finish(NoReply("connection refused"))
+            return
+        except OSError as problem:
+            self._finish(NoReply(str(problem)))
             return
         try:
             response = self._question.decode(datagram)
@@ -88,13 +107,12 @@ class _Datagram(DatagramProtocol):
             return  # the true answer may still come: a forger must not be able to spoil it
         self._finish(response)
 
-    def connectionRefused(self) -> None:
-        self._finish(NoReply("connection refused"))
+    def connectionLost(self, reason: Failure) -> None:
+        """See L{IReadDescriptor}.
 
-    def stopProtocol(self) -> None:
-        # The epoll reactor drops a socket with a pending error; on a connected one that is the
-        # ICMP message of a closed port.
-        self._port = None
+        The epoll reactor drops a socket with a pending error; here that is the ICMP message of a
+        closed port.
+        """
         self._finish(NoReply("connection refused"))
 
     def _finish(self, outcome: Response | NoReply) -> None:
@@ -109,9 +127,10 @@ class _Datagram(DatagramProtocol):
     def _close(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        port, self._port = self._port, None
-        if port is not None:
-            port.stopListening()
+        if self._socket is not None:
+            self._reactor.removeReader(self)
+            self._socket.close()
+            self._socket = None
 
 
 class _Stream(Int16StringReceiver):
@@ -163,7 +182,7 @@ class _StreamFactory(ClientFactory):
 class Exchanger:
     """Asks the name servers in turn until one answers.
 
-    @param reactor: provides C{IReactorTime}, C{IReactorUDP} and C{IReactorTCP}.
+    @param reactor: provides C{IReactorTime}, C{IReactorFDSet} and C{IReactorTCP}.
     @param servers: C{(address, port)} pairs.
     @param timeout: seconds for one transmission.
     @param attempts: transmissions altogether; at least one for each server.

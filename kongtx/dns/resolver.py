@@ -67,7 +67,7 @@ class Resolver(Service):
 
     The files are read when it is made, and again when they change while the service runs.
 
-    @param reactor: provides C{IReactorTime}, C{IReactorUDP} and C{IReactorTCP}.
+    @param reactor: provides C{IReactorTime}, C{IReactorFDSet} and C{IReactorTCP}.
     @param settings: how to resolve.
     @param exchanger: asks the servers, in place of one made from the settings and resolv.conf.
     @param random: ids of queries, and where the turn over several records begins.

@@ -7,6 +7,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.names import dns
 from zope.interface.verify import verifyObject
 
@@ -67,6 +68,20 @@ async def test_ids_and_source_ports_differ_between_queries(start):
 
     assert len({query.id for _, query, _ in server.queries}) >= 19
     assert len({address[1] for _, _, address in server.queries}) == 20
+
+
+@pytest_twisted.ensureDeferred
+async def test_queries_leave_nothing_in_the_log(start):
+    server = start(_good())
+    told = []
+    globalLogPublisher.addObserver(told.append)
+    try:
+        await _exchanger(server).ask("a.test", A)
+        with pytest.raises(ServersUnreachable):
+            await _exchanger(("127.0.0.1", free_port()), attempts=1).ask("a.test", A)
+    finally:
+        globalLogPublisher.removeObserver(told.append)
+    assert [formatEvent(event) for event in told if event["log_level"] > LogLevel.debug] == []
 
 
 @pytest_twisted.ensureDeferred
