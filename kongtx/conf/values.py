@@ -133,6 +133,7 @@ class Values:
     upstream_keepalive_pool_size: int
     upstream_keepalive_max_requests: int
     upstream_keepalive_idle_timeout: float
+    upstream_max_connections: int
     allow_debug_header: bool
     request_debug: bool
     request_debug_token: str | None

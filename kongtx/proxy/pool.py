@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -85,6 +85,8 @@ class UpstreamPool:
         self._idle: dict[Key, list[ClientChannel]] = {}
         self._open: set[ClientChannel] = set()
         self._closed: Deferred[None] | None = None
+        #: Told of each connection that has ended.
+        self.lost: Callable[[ClientChannel], object] | None = None
 
     def acquire(
         self, address: str, port: int, tls: Hashable | None, connect_timeout: float
@@ -134,6 +136,8 @@ class UpstreamPool:
 
     def _lost(self, channel: ClientChannel) -> None:
         self._open.discard(channel)
+        if self.lost is not None:
+            self.lost(channel)
         idle = self._idle.get(channel.key)
         if idle is not None:
             if channel in idle:

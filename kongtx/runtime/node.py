@@ -36,6 +36,8 @@ from kongtx.pdk.node import Node as PluginNode
 from kongtx.plugins.discovery import by_name, load
 from kongtx.plugins.interfaces import IPlugin
 from kongtx.proxy.gateway import Gateway
+from kongtx.proxy.interfaces import ITLSConnector, IUpstreamPool
+from kongtx.proxy.limited_pool import LimitedPool
 from kongtx.proxy.pool import UpstreamPool
 from kongtx.proxy.upstream_tls import UpstreamTLS
 from kongtx.runtime import prefix
@@ -121,13 +123,7 @@ class GatewayNode(MultiService):
             followers=[self.vaults.update, self.listener_tls.update, self._update_material],
         )
         self.upstream_tls = UpstreamTLS(reactor, self.client_material)
-        self.pool = UpstreamPool(
-            reactor,
-            self.upstream_tls,
-            size=conf.upstream_keepalive_pool_size,
-            max_requests=conf.upstream_keepalive_max_requests,
-            idle_timeout=conf.upstream_keepalive_idle_timeout,
-        )
+        self.pool = _make_pool(conf, reactor, self.upstream_tls)
         self.gateway = Gateway(
             gateway_settings(conf),
             self.keeper.current,
@@ -352,6 +348,19 @@ def open_memory(conf: Configuration, worker_id: int) -> SharedMemory:
     if worker_id == 0:
         prefix.remove_shared_memory(conf, but=master)
     return SharedMemory(prefix.shared_memory(conf, master), conf.mem_cache_size_bytes)
+
+
+def _make_pool(conf: Configuration, reactor: Any, tls: ITLSConnector) -> IUpstreamPool:
+    pool = UpstreamPool(
+        reactor,
+        tls,
+        size=conf.upstream_keepalive_pool_size,
+        max_requests=conf.upstream_keepalive_max_requests,
+        idle_timeout=conf.upstream_keepalive_idle_timeout,
+    )
+    if conf.upstream_max_connections:
+        return LimitedPool(pool, conf.upstream_max_connections, reactor)
+    return pool
 
 
 def _cache_options(conf: Configuration) -> Options:

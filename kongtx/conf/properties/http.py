@@ -143,6 +143,13 @@ SECTION = Section(
             "60",
             "Seconds that an upstream connection may stay idle; 0 sets no limit.",
         ),
+        integer(
+            "upstream_max_connections",
+            "0",
+            """Connections that a worker has in use to one upstream address at a time; further
+            requests wait for one, as long as connecting may take. 0 sets no limit. Not in
+            Kong.""",
+        ),
         boolean(
             "allow_debug_header",
             "off",
