@@ -12,8 +12,9 @@ from kongtx.plugins.bot_detection.agents import PATTERNS
 from kongtx.plugins.bot_detection.schema import subschema
 from kongtx.router.regexes import Regex
 
-#: How many agents a configuration remembers.
+#: How many agents a configuration remembers, and how long they may be.
 REMEMBERED = 10_000
+LONGEST = 512
 
 Judge = Callable[[bytes], bool]
 
@@ -32,12 +33,12 @@ class BotDetection(Plugin):
 
         deny += known_bots()
 
-        @lru_cache(maxsize=REMEMBERED)
-        def passes(agent: bytes) -> bool:
+        def judge(agent: bytes) -> bool:
             agent = agent.strip()
             return _any(allow, agent) or not _any(deny, agent)
 
-        return passes
+        remembered = lru_cache(maxsize=REMEMBERED)(judge)
+        return lambda agent: (remembered if len(agent) <= LONGEST else judge)(agent)
 
     def access(self, passes: Judge, kong: Kong) -> None:
         """Refuse the request, or let it pass."""

@@ -126,12 +126,17 @@ class RedisClient:
         arguments = [number for _, amount, seconds in additions for number in (amount, seconds)]
         return [int(value) for value in await protocol.eval(_ADD, keys, arguments)]
 
-    def close(self) -> None:
-        """Close the connection, if there is one, or as soon as there is."""
+    def close(self) -> Deferred[None]:
+        """Close the connection, if there is one, or as soon as there is.
+
+        What was sent before is answered before.
+        """
         self._closed = True
         protocol, self._protocol = self._protocol, None
-        if protocol is not None:
-            protocol.transport.loseConnection()
+        if protocol is None or not protocol.connected:
+            return succeed(None)
+        answered: Deferred[Any] = protocol.ping()
+        return answered.addBoth(lambda _: protocol.transport.loseConnection())
 
     def _connected(self) -> Deferred[RedisProtocol]:
         if self._protocol is not None and self._protocol.connected:

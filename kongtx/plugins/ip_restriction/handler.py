@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Any
 
 from kongtx.pdk.kong import Kong
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.ip_restriction.schema import subschema
 
+_MAPPED = IPv6Network("::ffff:0:0/96")
 _UNKNOWN = "Cannot identify the client IP address, unix domain sockets are not supported."
 
 
@@ -20,7 +28,7 @@ class Addresses:
     def __init__(self, texts: Iterable[str]) -> None:
         self._blocks: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
         for text in texts:
-            block = ip_network(text, strict=False)
+            block = _plain(ip_network(text, strict=False))
             shift = block.max_prefixlen - block.prefixlen
             numbers = self._blocks[block.version].setdefault(shift, set())
             numbers.add(int(block.network_address) >> shift)
@@ -29,6 +37,14 @@ class Addresses:
         number = int(address)
         blocks = self._blocks[address.version]
         return any(number >> shift in numbers for shift, numbers in blocks.items())
+
+
+def _plain(block: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """A block of IPv4 addresses in IPv6 form (RFC 4291 §2.5.5.2) as one of IPv4."""
+    if isinstance(block, IPv6Network) and block.subnet_of(_MAPPED):
+        number = int(block.network_address) & 0xFFFFFFFF
+        return IPv4Network((number, block.prefixlen - _MAPPED.prefixlen))
+    return block
 
 
 class Decisions:
@@ -47,8 +63,8 @@ class Decisions:
             address = ip_address(client_ip)
         except ValueError:
             return 403, _UNKNOWN
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped or address
         if address not in self._deny and (self._allow is None or address in self._allow):
             return None
         return self._status, self._message or f"IP address not allowed: {client_ip}"

@@ -107,8 +107,8 @@ class ProxyCache(Plugin):
             return self._keep(key, "Refresh", settings, kong)
         raw = kong.raw
         kong.ctx.shared["proxy_cache_hit"] = {
-            "res": kept.shown(),
-            "req": {"body": kept.req_body.decode("utf-8", "replace")},
+            "res": kept,
+            "req": {"body": kept.req_body},
             "server_addr": raw.connection.local[0],
         }
         headers = sent_again(kept.headers)

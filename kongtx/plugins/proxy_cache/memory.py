@@ -28,7 +28,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     req_body: bytes
 
     def shown(self) -> dict[str, Any]:
-        """As the Admin API and log plugins show it."""
+        """As the Admin API shows it."""
         headers: dict[str, Any] = {}
         for name, value in self.headers:
             key, text = name.decode("latin-1"), value.decode("latin-1")
@@ -68,8 +68,8 @@ class MemoryStrategy:
 
     @property
     def largest(self) -> int:
-        """No longer response has any chance to be kept."""
-        return self._memory.capacity
+        """Longer bodies are not kept: they would push too much else out of the memory."""
+        return self._memory.capacity // 8
 
     def fetch(self, key: str, now: float) -> Kept | None:
         """What is kept; L{None} if nothing is, or its time is over."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
@@ -120,7 +120,8 @@ class SyncedPolicy:
         self._every = every
         self._clock = clock
         self._counts: dict[bytes, _Count] = {}
-        self._scheduled = False
+        self._scheduled: IDelayedCall | None = None
+        self._sending = False
         self._now = 0.0
 
     def take(
@@ -153,35 +154,42 @@ class SyncedPolicy:
             self._schedule()
         return Taken(before, reached)
 
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._clock.callLater(self._every, self._synchronise)
+    def stop(self) -> Deferred[None] | None:
+        """Tell Redis the rest now, instead of later."""
+        if self._scheduled is None:
+            return None
+        self._scheduled.cancel()
+        return self._synchronise()
 
-    def _synchronise(self) -> None:
+    def _schedule(self) -> None:
+        if self._scheduled is None and not self._sending:
+            self._scheduled = self._clock.callLater(self._every, self._synchronise)
+
+    def _synchronise(self) -> Deferred[None] | None:
+        self._scheduled = None
         for key in [key for key, each in self._counts.items() if each.end <= self._now]:
             if not self._counts[key].unsent:
                 del self._counts[key]
         unsent = {key: each.unsent for key, each in self._counts.items() if each.unsent}
         if not unsent:
-            self._scheduled = False
-            return
+            return None
         additions = [(key, amount, self._counts[key].lasts) for key, amount in unsent.items()]
+        self._sending = True
         sent = ensureDeferred(self._client.add(additions))
-        sent.addCallbacks(self._sent, self._failed, callbackArgs=(unsent,))
+        return sent.addCallbacks(self._sent, self._failed, callbackArgs=(unsent,))
 
     def _sent(self, counts: Sequence[int], unsent: Mapping[bytes, int]) -> None:
         for (key, amount), count in zip(unsent.items(), counts, strict=True):
             known = self._counts[key]
             known.stored = count
             known.unsent -= amount
-        self._scheduled = False
+        self._sending = False
         self._schedule()
 
     def _failed(self, failure: Failure) -> None:
         """Begin anew: what Redis has then is better than what this worker knew."""
         self._counts.clear()
-        self._scheduled = False
+        self._sending = False
         self._log.warn(
             "rate-limiting could not tell Redis what was counted: {reason}",
             reason=failure.getErrorMessage(),
@@ -204,7 +212,9 @@ def make_policy(config: Mapping[str, Any], node: Node) -> IPolicy:
     client = client_of(RedisSettings.of(config["redis"]), node)
     if config["sync_rate"] == REALTIME:
         return RedisPolicy(RedisStore(client))
-    return SyncedPolicy(client, config["sync_rate"], node.clock)
+    policy = SyncedPolicy(client, config["sync_rate"], node.clock)
+    node.closing.insert(0, policy.stop)  # before the client goes
+    return policy
 
 
 def _taken(after: Sequence[int], limits: Sequence[float]) -> Taken:

@@ -65,6 +65,7 @@ def test_who_does_not_say_passes() -> None:
         "My Own Scraper/1.0",
         "GPTBot/1.2",
         "NING/1.0",
+        f"{'x' * 600} Googlebot/2.1",
     ],
 )
 def test_bots_are_refused(agent: str) -> None:

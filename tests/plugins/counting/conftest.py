@@ -29,11 +29,11 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture
-def client(redis: RedisServer) -> Iterator[RedisClient]:
+@pytest_twisted.async_yield_fixture
+async def client(redis: RedisServer) -> AsyncIterator[RedisClient]:
     made = RedisClient(RedisSettings("127.0.0.1", redis.port, 1.0), reactor)
     yield made
-    made.close()
+    await made.close()
 
 
 @pytest_twisted.async_yield_fixture

@@ -35,7 +35,7 @@ async def add(client: RedisClient) -> list[int]:
     try:
         return await client.add([(b"key", 1, 60)])
     finally:
-        client.close()
+        await client.close()
 
 
 def client(server: RedisServer, *trusted: str, **config: Any) -> RedisClient:

@@ -95,7 +95,7 @@ def test_the_second_request_is_answered_from_memory(node: Node) -> None:
         (b"X-Cache-Key", shown[b"X-Cache-Key"]),
     ]
     assert request.upstream_latency_ms == 0
-    assert request.shared["proxy_cache_hit"]["res"]["body"] == "hello"
+    assert request.shared["proxy_cache_hit"]["res"].body == b"hello"
 
 
 def test_after_its_time_it_is_fetched_again(node: Node) -> None:
@@ -208,8 +208,12 @@ def test_headers_are_shown_as_configured_or_for_debugging(node: Node) -> None:
 
 
 def test_what_does_not_fit_is_not_kept(node: Node) -> None:
-    proxy = Proxy(node, pieces=(b"x" * 40_000, b"x" * 40_000))
+    proxy = Proxy(node, pieces=(b"x" * 4096, b"x" * 4097))
     assert [proxy.status_of() for _ in range(2)] == ["Miss"] * 2
+    proxy = Proxy(node, pieces=(b"x" * 4096, b"x" * 4096))
+    assert [proxy.status_of() for _ in range(2)] == ["Miss", "Hit"]
+    proxy = Proxy(node, headers=[TEXT, (b"X", b"x" * 70_000)])
+    assert [proxy.status_of(FakeRequest(target=b"/x")) for _ in range(2)] == ["Miss"] * 2
 
 
 def test_an_entry_of_another_version_is_forgotten(node: Node) -> None:

@@ -78,8 +78,7 @@ async def test_entries_are_shown_and_forgotten(make_gateway: Make, upstream: Ups
     assert (await ask(of_plugin)).json == shown.json
     for nothing in (f"{all_of_them}/x", f"{of_plugin}x", f"{all_of_them}/{key}/caches/{key}"):
         for method in ("GET", "DELETE"):
-            answer = await ask(nothing, method)
-            assert (answer.status, answer.body) == (404, b"")
+            assert (await ask(nothing, method)).status == 404
     for path, body in ((of_plugin, b"2"), (one, b"3"), (all_of_them, b"4")):
         assert (await ask(path, "DELETE")).status == 204
         assert (await ask(gateway.url)).body == body

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest_twisted
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
@@ -132,6 +133,19 @@ async def test_counts_of_ended_windows_are_forgotten(clock: Clock) -> None:
     assert len(policy._counts) == 2
     clock.advance(0.5)
     assert len(policy._counts) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_rest_is_told_when_the_worker_stops(client: RedisClient, clock: Clock) -> None:
+    policy = SyncedPolicy(client, 0.5, clock)
+    assert policy.stop() is None
+    for _ in range(3):
+        await take(policy, 6)
+    stopping, closing = policy.stop(), client.close()
+    await gatherResults([each for each in (stopping, closing) if each is not None])
+    other = RedisClient(client.settings, reactor)
+    assert await other.read([MINUTE_KEY]) == [3]
+    await other.close()
 
 
 @pytest_twisted.ensureDeferred
