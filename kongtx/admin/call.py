@@ -69,8 +69,19 @@ class Call:
             return None
         if text == "":
             raise InvalidOptionsError({"tags": "cannot be null"})
+        if not is_text(text):
+            raise InvalidOptionsError({"tags": "invalid filter syntax"})
         for separator, any_of in ((",", False), ("/", True)):
             names = text.removesuffix(separator).split(separator)
             if all(check_tag(name) is None for name in names):
                 return Tags(tuple(names), any_of)
         raise InvalidOptionsError({"tags": "invalid filter syntax"})
+
+
+def is_text(value: str) -> bool:
+    """Whether what was percent-decoded is text, and not just octets."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -169,9 +169,9 @@ def _top_level(resources: Resources) -> Iterator[Endpoint]:
         more = ""
         tags, size = call.first("tags"), call.first("size")
         if tags:
-            more += f"&tags={quote(tags, safe='')}"
+            more += f"&tags={quote(tags, safe='', errors='surrogateescape')}"
         if size:
-            more += f"&size={quote(size, safe='')}"
+            more += f"&size={quote(size, safe='', errors='surrogateescape')}"
         return collection(await resources.page(call), resources.path, more)
 
     async def create(call: Call) -> Answer:

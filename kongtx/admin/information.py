@@ -7,7 +7,7 @@ from typing import Any
 
 from kongtx._version import KONG_VERSION, __version__
 from kongtx.admin.answers import NO_CONTENT, NOT_FOUND, Answer, abort, message
-from kongtx.admin.call import Call
+from kongtx.admin.call import Call, is_text
 from kongtx.admin.interfaces import IDeclarativeLoader, INodeInfo
 from kongtx.admin.routing import Endpoint, Router
 from kongtx.admin.settings import AdminSettings
@@ -141,14 +141,17 @@ class Information:
 
     async def cached(self, call: Call) -> Answer:
         """C{GET /cache/{key}}."""
-        value = await self._node.cache_get(call.parameter("key"))
+        key = call.parameter("key")
+        value = await self._node.cache_get(key) if is_text(key) else None
         if value is None:
             return NOT_FOUND
         return Answer(200, value if isinstance(value, (dict, list)) else {"message": value})
 
     async def drop(self, call: Call) -> Answer:
         """C{DELETE /cache/{key}}."""
-        await self._node.cache_delete(call.parameter("key"))
+        key = call.parameter("key")
+        if is_text(key):
+            await self._node.cache_delete(key)
         return NO_CONTENT
 
     async def purge(self, call: Call) -> Answer:

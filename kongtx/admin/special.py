@@ -15,6 +15,7 @@ from kongtx.db.paging import Page
 from kongtx.db.special import TagViews, Targets
 from kongtx.db.tables import Entity
 from kongtx.lib.ids import is_uuid, uuid4
+from kongtx.schema.formats import normalise_target
 
 
 class CertificateResources(Resources):
@@ -72,7 +73,7 @@ class TargetResources(Resources):
         upstream = await find_entity(self.store["upstreams"], call.parameter("upstreams"))
         if upstream is None:
             return None
-        return await entities.select_in(self.key_of(upstream), key)
+        return await entities.select_in(self.key_of(upstream), normalise_target(key))
 
     async def page_for(self, call: Call, field: str, parent: Entity) -> Page:
         entities = self.entities

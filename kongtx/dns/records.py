@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from ipaddress import ip_address
 
 import attrs
 from zope.interface import implementer
@@ -52,6 +53,14 @@ class Answer:
                 for record in self.records
             ),
         )
+
+
+def canonical(address: str) -> str:
+    """The shortest form of an IP literal, which equal addresses share; others are left alone."""
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return address
 
 
 def ip_version(text: str) -> int:

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from kongtx.balancer.peer import Peer
 from kongtx.balancer.upstream import UpstreamBalancer
+from kongtx.dns.records import canonical
 from kongtx.health.interfaces import IProber
 from kongtx.health.machine import Health, Limits, Outcome, Status, uses_checks
 from kongtx.health.outliers import Tally, judge
@@ -180,8 +181,9 @@ class Monitor:
         @param address: one of its addresses; L{None} for all.
         """
         found = []
+        wanted = None if address is None else (canonical(address[0]), address[1])
         for key, peers in self._peers.items():
-            if key[2] != name or (address is not None and key[:2] != address):
+            if key[2] != name or (wanted is not None and (canonical(key[0]), key[1]) != wanted):
                 continue
             if any(peer.target and peer.target.port == port for peer in peers) or address:
                 found.append(key)

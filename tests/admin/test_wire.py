@@ -526,3 +526,28 @@ async def test_wrong_data_has_kongs_fields(
     assert (reply.status, reply.json["code"]) == (400, 2)
     if fields is not None:
         assert reply.json["fields"] == fields
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/cache/%FF", 404),
+        ("HEAD", "/cache/%FF", 404),
+        ("DELETE", "/cache/%FF", 204),
+        ("GET", "/consumers?tags=%FF", 400),
+        ("GET", "/consumers?size=%FF", 400),
+        ("GET", "/consumers?offset=%FF", 400),
+        ("GET", "/consumers?tags=%ED%A0%80", 400),
+        ("GET", "/consumers/%FF", 400),
+        ("GET", "/tags/%FF", 400),
+        ("GET", "/upstreams/%FF/targets/%FF", 400),
+        ("GET", "/upstreams/%FF/health", 400),
+        ("GET", "/schemas/%FF", 404),
+        ("GET", "/schemas/plugins/%FF", 404),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_octets_that_are_no_text_are_no_fault_of_the_gateway(
+    client: Client, method: str, path: str, status: int
+) -> None:
+    assert (await client.ask(method, path)).status == status

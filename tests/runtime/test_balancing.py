@@ -146,6 +146,29 @@ async def test_an_address_of_a_target_is_set_by_hand(
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_address_may_be_written_in_any_form(
+    gateway: GatewayUnderTest, make_upstream: MakeUpstream
+) -> None:
+    checks = {"passive": {"unhealthy": {"tcp_failures": 1}}}
+    await gateway.add({"upstreams": [{"name": "pool", "healthchecks": checks}]})
+    pool = "/upstreams/pool"
+    made = await gateway.admin.post(f"{pool}/targets", json={"target": "[::1]:80"})
+    assert made.json["target"] == "[0000:0000:0000:0000:0000:0000:0000:0001]:80"
+
+    async def health() -> str:
+        (row,) = (await gateway.admin.get(f"{pool}/health")).json["data"]
+        return str(row["health"])
+
+    for target in ("[::1]:80", made.json["target"], made.json["id"]):
+        for address in ("[::1]:80", "[0:0::1]:80", made.json["target"]):
+            for verb in ("unhealthy", "healthy"):
+                path = f"{pool}/targets/{target}/{address}/{verb}"
+                assert (await gateway.admin.put(path)).status == 204
+                assert await health() == verb.upper()
+    assert (await gateway.admin.request("DELETE", f"{pool}/targets/[::1]:80")).status == 204
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_resolvers_counters_are_shown_with_the_new_client(make_gateway: Make) -> None:
     gateway = await make_gateway(
         {
