@@ -38,7 +38,7 @@ def ask(url: str, **headers: str) -> tuple[int, Any]:
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         try:
             if ask(url)[0] == 200:
                 return
