@@ -9,6 +9,7 @@ from typing import Any
 from kongtx.pdk.errors import BodyError
 from kongtx.pdk.kong import Kong
 from kongtx.plugins.base import Plugin
+from kongtx.plugins.jsonbody import printable
 from kongtx.plugins.request_termination.schema import subschema
 
 _MESSAGES = {
@@ -88,7 +89,7 @@ async def _raw_body(kong: Kong) -> bytes:
 def _printable(value: Any) -> Any:
     """What JSON can hold: no octets that are no text, and nothing for what is not there."""
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return printable(value)
     if isinstance(value, Mapping):
         return {
             _printable(key): _printable(each) for key, each in value.items() if each is not None

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-import msgspec
 import multipart
 
 from kongtx.pdk.body import FORM, JSON, MULTIPART
 from kongtx.pdk.text import arguments_to_mapping, encode, encode_arguments, parse_arguments
+from kongtx.plugins.jsonbody import NotJSON, dump, load, printable
 
 _NAME = re.compile(r"""(;\s*name=)("(?:\\.|[^"\\])*"|[^;\s]*)""", re.IGNORECASE)
 
@@ -68,21 +68,29 @@ def _json(body: bytes, changes: Changes) -> bytes | None:
     values: Any = {}
     if body:
         try:
-            values = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            values = load(body)
+        except NotJSON:
             return None
     if not isinstance(values, dict):
         return None
     # A null of JSON is there, unlike a name that is missing.
     marked = {name: _NULL if value is None else value for name, value in values.items()}
-    if not change(marked, changes):
+    if not change(marked, _printable(changes)):
         return None
-    return msgspec.json.encode(
-        {name: None if value is _NULL else value for name, value in marked.items()}
-    )
+    return dump({name: None if value is _NULL else value for name, value in marked.items()})
 
 
 _NULL = object()
+
+
+def _printable(changes: Changes) -> Changes:
+    return Changes(
+        changes.remove,
+        *(
+            [(printable(name), printable(value)) for name, value in pairs]
+            for pairs in (changes.rename, changes.replace, changes.add, changes.append)
+        ),
+    )
 
 
 def _form(body: bytes, changes: Changes) -> bytes | None:

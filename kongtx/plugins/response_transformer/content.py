@@ -9,11 +9,9 @@ from typing import Any
 import attrs
 import msgspec
 
+from kongtx.plugins.jsonbody import dump, load
+
 Pairs = Sequence[tuple[str, Any]]
-
-
-class NotJSON(ValueError):
-    """A body that claims to be JSON is none."""
 
 
 def split(entry: str) -> tuple[str, str]:
@@ -50,14 +48,11 @@ class ContentChanges:
 
         @raise NotJSON: if it holds no JSON.
         """
-        try:
-            content = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise NotJSON(str(error)) from None
+        content = load(body)
         if not isinstance(content, dict):
             return body
         self._change(content)
-        return msgspec.json.encode(content)
+        return dump(content)
 
     def _change(self, content: dict[str, Any]) -> None:
         for name in self.remove:

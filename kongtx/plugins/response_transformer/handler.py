@@ -10,7 +10,8 @@ import attrs
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.text import header_name, header_value
 from kongtx.plugins.base import Plugin
-from kongtx.plugins.response_transformer.content import ContentChanges, NotJSON, is_json, split
+from kongtx.plugins.jsonbody import NotJSON
+from kongtx.plugins.response_transformer.content import ContentChanges, is_json, split
 from kongtx.plugins.response_transformer.schema import subschema
 
 Header = tuple[bytes, bytes]

@@ -58,6 +58,17 @@ def test_some_bodies_stay_as_they_are(body: bytes, changes: Changes) -> None:
     assert changed(body, JSON, changes) is None
 
 
+def test_numbers_stay_as_they_were_written() -> None:
+    body = b'{"a":1e400,"b":1.10,"c":1}'
+    assert changed(body, JSON, Changes(remove=["c"])) == b'{"a":1e400,"b":1.10}'
+
+
+def test_octets_that_are_no_text_are_replaced_in_json() -> None:
+    after = changed(b"{}", JSON, Changes(add=[("a", "x\udcff")]))
+    assert json.loads(after or b"") == {"a": "x\N{REPLACEMENT CHARACTER}"}
+    assert changed(b"", FORM, Changes(add=[("a", "x\udcff")])) == b"a=x%FF"
+
+
 def test_an_empty_body_can_be_added_to() -> None:
     assert changed(b"", JSON, Changes(add=[("a", "1")])) == b'{"a":"1"}'
     assert changed(b"", FORM, Changes(add=[("a", "1")], append=[("a", "2")])) == b"a=1&a=2"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kongtx.plugins.response_transformer.content import ContentChanges, NotJSON, is_json
+from kongtx.plugins.jsonbody import NotJSON
+from kongtx.plugins.response_transformer.content import ContentChanges, is_json
 
 
 def changes(**config: dict[str, list[str]]) -> ContentChanges:
@@ -73,6 +74,11 @@ def test_an_object_is_changed(config: Any, before: Any, expected: Any) -> None:
 @pytest.mark.parametrize("body", [b"[1]", b'"text"', b"null"])
 def test_what_is_no_object_stays(body: bytes) -> None:
     assert changes(add={"json": ["a:1"]}).apply(body) == body
+
+
+def test_what_is_not_changed_stays_as_it_was_written() -> None:
+    body = b'{"a":1e400,"b":[1.10,123456789012345678901234567890],"c":{"d":-0.0}}'
+    assert changes(remove={"json": ["x"]}).apply(body) == body
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"{} x"])
