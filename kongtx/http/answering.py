@@ -351,10 +351,18 @@ class AnsweringChannel:
         self._close(False)
 
     def drain(self) -> None:
-        """Close when the current request has been answered; at once when there is none."""
+        """Close when the current request has been answered; at once when there is none.
+
+        The first request of a new connection may be on its way: it is waited for, but not for long.
+        """
         if self.exchange is None:
-            if not self._closing and not self._buffer:
+            if self._closing or self._buffer:
+                return
+            if self.requests:
                 self._close(False)
+            else:
+                settings = self._settings
+                self._timer.set(settings.seconds() + settings.limits.drain_timeout)
         elif self.head_sent == 0:
             self.keep_alive = False
 

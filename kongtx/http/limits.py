@@ -27,6 +27,8 @@ class Limits:
     body_timeout: float = 60.0
     #: Between two moments at which the client takes something of a response.
     send_timeout: float = 60.0
+    #: For the first request of a connection, once no more are accepted.
+    drain_timeout: float = 1.0
     #: Between two requests.
     idle_timeout: float = 75.0
     #: How long a connection that is being closed is still read, so that the answer is not lost.

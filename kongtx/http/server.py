@@ -49,7 +49,9 @@ class ServerChannel(AnsweringChannel):
         self.local = (getattr(local, "host", "unix:"), getattr(local, "port", 0))
         settings = self._settings
         self._timer = LazyTimer(settings.clock, self._expired)
-        self._timer.set(settings.seconds() + settings.limits.header_timeout)
+        limits = settings.limits
+        wait = limits.drain_timeout if settings.draining else limits.header_timeout
+        self._timer.set(settings.seconds() + wait)
         settings.channels.add(self)
         transport.registerProducer(self, True)
         self._registered = True

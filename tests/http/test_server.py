@@ -382,6 +382,7 @@ def test_a_client_that_leaves_is_told_to_the_exchange() -> None:
 
 def test_draining_closes_idle_connections_and_announces_it_to_others() -> None:
     idle, busy = Made(), Made(answers=False)
+    idle.feed(GET)
     busy.feed(GET)
     idle.settings.drain()
     drained = busy.settings.drain()
@@ -392,6 +393,29 @@ def test_draining_closes_idle_connections_and_announces_it_to_others() -> None:
     assert not drained.called
     busy.channel.connectionLost(Failure(ConnectionDone()))
     assert drained.called
+
+
+def test_draining_waits_a_moment_for_the_first_request_of_a_connection() -> None:
+    asking, silent = Made(), Made()
+    for each in (asking, silent):
+        each.settings.drain()
+        each.clock.advance(0.9)
+        assert each.transport.ended == ""
+    asking.feed(GET)
+    assert asking.transport.value() == ok(b"GET /a ", close=True)
+    silent.clock.advance(0.2)
+    assert silent.transport.ended == "closed"
+
+
+def test_a_connection_that_was_accepted_while_draining_is_waited_for_as_long() -> None:
+    made = Made()
+    made.settings.draining = True
+    silent = Transport()
+    ServerChannel(made.settings).makeConnection(silent)
+    made.clock.advance(0.9)
+    assert silent.ended == ""
+    made.clock.advance(0.2)
+    assert silent.ended == "closed"
 
 
 def test_a_closing_connection_whose_client_takes_nothing_is_cut() -> None:

@@ -441,11 +441,11 @@ async def test_draining_finishes_what_runs_and_closes_the_rest(made: Any) -> Non
     connection = await upstream.connection()
     await connection.until(b"\r\n\r\n")
     drained = gateway.gateway.drain()
-    await idle.closed
     assert not drained.called
     connection.transport.write(OK)
     await busy.closed
     assert b"Connection: close\r\n\r\nok" in busy.data
+    await idle.closed
     await drained
 
 
