@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IPushProducer
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from kongtx.http.answering import ChannelSettings
 from kongtx.http.h2 import frames
-from kongtx.http.h2.connection import BY_PEER, Connection
+from kongtx.http.h2.connection import BY_PEER
 from kongtx.http.h2.errors import (
     ENHANCE_YOUR_CALM,
     NO_ERROR,
@@ -24,36 +23,30 @@ from kongtx.http.h2.fields import RequestFields, parse_request
 from kongtx.http.h2.floods import Allowance
 from kongtx.http.h2.hpacking import Header
 from kongtx.http.h2.serverstream import ServerStream
+from kongtx.http.h2.streams import STREAM_WINDOW
+from kongtx.http.h2.wire import Wire
 from kongtx.http.limits import Limits
-from kongtx.http.timers import NEVER, LazyTimer
+from kongtx.http.timers import NEVER
 
 #: A client that goes on opening streams has had time to see our GOAWAY after so many seconds.
 DRAIN_SECONDS: Final = 1.0
-# A cut-off connection's last frames are waited for so long.
-_CLOSE_SECONDS: Final = 5.0
 # Requests beyond the most, while others are under way.
 _GRACE: Final = 100
 _KEPT: Final = 32
 _DRAINING: Final = b"kongtx\0\0"
 
 
-@implementer(IProtocol, IPushProducer)
-class ServerConnection(Connection):
+class ServerConnection(Wire):
     """One client's connection; each stream has its exchange."""
 
     __slots__ = (
-        "__weakref__",
-        "_closing",
         "_final_call",
         "_goes",
         "_idle_deadline",
         "_known",
-        "_registered",
         "_resets",
         "_settings",
         "_starting",
-        "_timer",
-        "factory",
         "is_tls",
         "limits",
         "local",
@@ -62,10 +55,7 @@ class ServerConnection(Connection):
         "requests",
         "serial",
         "sni",
-        "transport",
     )
-
-    factory: Any
 
     def __init__(self, settings: ChannelSettings, channel: Any, sni: bytes) -> None:
         """Take over a connection whose client speaks HTTP/2.
@@ -74,7 +64,7 @@ class ServerConnection(Connection):
         @param sni: the TLS server name, in lower case.
         """
         self.limits: Limits = settings.limits
-        super().__init__(self.limits.header_bytes, settings.seconds, client=False)
+        super().__init__(settings.clock, self.limits.header_bytes, client=False)
         self._settings = settings
         self.transport = channel.transport
         self.peer = channel.peer
@@ -90,33 +80,24 @@ class ServerConnection(Connection):
         #: GOAWAY has been sent: 1 for the time being, 2 with the last stream's id.
         self._goes = 0
         self._final_call: IDelayedCall | None = None
-        self._closing = False
-        self._registered = False
         self._idle_deadline = NEVER
-        self._timer = LazyTimer(settings.clock, self._expired)
 
-    # -- IProtocol ---------------------------------------------------------------------------
-    def makeConnection(self, transport: Any) -> None:
-        pass
-
-    def connectionMade(self) -> None:
-        pass
-
+    # -- the transport -----------------------------------------------------------------------
     def begin(self, data: bytes) -> None:
         """Replace the channel that has found out, and take what it has received."""
         transport = self.transport
         self._settings.channels.add(self)
         wrapped = hasattr(transport, "wrappedProtocol")
         setattr(transport, "wrappedProtocol" if wrapped else "protocol", self)
-        transport.registerProducer(self, True)
-        self._registered = True
-        self._idle_deadline = self._settings.seconds() + self.limits.header_timeout
-        self._timer.set(self._idle_deadline)
+        self._register()
+        self._idle_deadline = self._seconds() + self.limits.header_timeout
+        self._wake_idle()
         self._out = []
         self.send(
             frames.settings_frame(
                 (
                     (frames.MAX_CONCURRENT_STREAMS, self.limits.streams),
+                    (frames.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
                     (frames.MAX_HEADER_LIST_SIZE, self.limits.header_bytes),
                 )
             )
@@ -127,32 +108,9 @@ class ServerConnection(Connection):
             self.drain()
         self.receive(data)
 
-    def dataReceived(self, data: bytes) -> None:
-        self.receive(data)
-
-    def connectionLost(self, reason: Failure) -> None:
-        self.dead = True
-        self._timer.stop()
+    def _lost(self, reason: Failure) -> None:
         self._cancel_final()
         self._settings.forget(self)
-        streams, self.streams = self.streams, {}
-        for stream in streams.values():
-            stream.broken(NO_ERROR)
-
-    # -- IPushProducer: the transport's buffer of what is to be sent ------------------------------
-    def pauseProducing(self) -> None:
-        self.wire_paused = True
-
-    def resumeProducing(self) -> None:
-        self.wire_paused = False
-        if not self.dead:
-            self.flush()
-
-    def stopProducing(self) -> None:
-        self.wire_paused = True
-
-    def _write(self, data: bytes) -> None:
-        self.transport.write(data)
 
     # -- requests ----------------------------------------------------------------------------
     def is_idle(self, stream_id: int) -> bool:
@@ -259,28 +217,11 @@ class ServerConnection(Connection):
             raise ConnectionFault(ENHANCE_YOUR_CALM, "too many streams reset")
 
     # -- time --------------------------------------------------------------------------------
-    def wake_at(self, stream: ServerStream, seconds: float) -> None:
-        """Let a stream expire after so many seconds."""
-        stream.deadline = deadline = self._settings.seconds() + seconds
-        if deadline < self._timer.deadline:
-            self._timer.set(deadline)
+    def _idle_since(self) -> float:
+        return self._idle_deadline
 
-    def _expired(self) -> None:
-        now = self._settings.seconds() + 0.001
-        if self.dead or self._closing:
-            self.transport.abortConnection()
-            return
-        if not self.streams and self._idle_deadline <= now:
-            self._go(self.last_id)
-            return
-        for stream in list(self.streams.values()):
-            if stream.deadline <= now:
-                stream.expired()
-        deadlines = [stream.deadline for stream in self.streams.values()]
-        nearest = min(deadlines, default=NEVER)
-        nearest = min(nearest, self._idle_deadline)
-        if nearest != NEVER:
-            self._timer.set(nearest)
+    def _idle_expired(self) -> None:
+        self._go(self.last_id)
 
     # -- endings -----------------------------------------------------------------------------
     def stream_gone(self) -> None:
@@ -294,9 +235,8 @@ class ServerConnection(Connection):
             # With nothing under way: some clients drop what is when they see GOAWAY.
             self._go(self.last_id)
             return
-        self._idle_deadline = deadline = self._settings.seconds() + self._settings.idle_timeout
-        if deadline < self._timer.deadline:
-            self._timer.set(deadline)
+        self._idle_deadline = self._seconds() + self._settings.idle_timeout
+        self._wake_idle()
 
     def drain(self) -> None:
         """Take no new streams, and close when those there are have ended (RFC 9113 §6.8)."""
@@ -331,33 +271,9 @@ class ServerConnection(Connection):
         if call is not None and call.active():
             call.cancel()
 
-    def _close(self) -> None:
-        if not self._closing:
-            if self._out is not None:
-                self._flush_out()
-            self._closing = self.dead = True
-            self._unregister()
-            self._timer.set(self._settings.seconds() + _CLOSE_SECONDS)
-            self.transport.loseConnection()
-
     def _got_goaway(self, last_id: int, code: int) -> None:
         if self._goes == 0:
             self._go(self.last_id)
-
-    def _failed(self, code: int, why: str) -> None:
-        self._cancel_final()
-        streams, self.streams = self.streams, {}
-        for stream in streams.values():
-            stream.broken(code)
-        self._closing = True
-        self._unregister()
-        self._timer.set(self._settings.seconds() + _CLOSE_SECONDS)
-        self.transport.loseConnection()
-
-    def _unregister(self) -> None:
-        if self._registered:
-            self._registered = False
-            self.transport.unregisterProducer()
 
 
 def speak_http2(channel: Any, data: bytes) -> None:

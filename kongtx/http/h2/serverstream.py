@@ -16,6 +16,8 @@ from kongtx.http.interfaces import IExchange, IServerChannel
 from kongtx.http.timers import NEVER
 
 if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
     from kongtx.http.h2.server import ServerConnection
 
 Header = tuple[bytes, bytes]
@@ -37,7 +39,6 @@ class ServerStream(Stream):
         "_pending",
         "body_received",
         "body_sent",
-        "deadline",
         "exchange",
         "head_received",
         "head_sent",
@@ -72,8 +73,6 @@ class ServerStream(Stream):
         #: What has come of the body before the exchange is started; L{None} once it has been.
         self._pending: list[bytes] | None = []
         self.exchange = None
-        #: The clock's seconds at which the client is too slow.
-        self.deadline = NEVER
         if fields is not None:
             self._head_only = fields.method == b"HEAD"
             self._left_in = fields.length
@@ -184,6 +183,9 @@ class ServerStream(Stream):
 
     def was_reset(self, code: int) -> None:
         self.broken(code)
+
+    def lost(self, reason: Failure | None) -> None:
+        self.broken(NO_ERROR)
 
     def expired(self) -> None:
         """The client has been too slow."""

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Final
 from kongtx.http.h2 import frames
 from kongtx.http.h2.frames import DATA, END_STREAM, LARGEST_WINDOW, frame_head
 from kongtx.http.h2.hpacking import encode
+from kongtx.http.timers import NEVER
 
 if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
     from kongtx.http.h2.connection import Connection
 
 Header = tuple[bytes, bytes]
@@ -29,6 +32,7 @@ class Stream:
         "_trailers",
         "body_paused",
         "core",
+        "deadline",
         "local_ended",
         "receive_window",
         "remote_ended",
@@ -47,9 +51,11 @@ class Stream:
         self.remote_ended = remote_ended
         self.local_ended = False
         self.send_window = core.peer_window
-        self.receive_window = frames.DEFAULT_WINDOW
+        self.receive_window = STREAM_WINDOW
         #: Nobody reads the peer's body for now: its window is not filled up.
         self.body_paused = False
+        #: The clock's seconds at which the peer is too slow.
+        self.deadline = NEVER
         #: Something waits in the queue.
         self.write_paused = False
         self._queue: deque[bytes] | None = None
@@ -68,6 +74,14 @@ class Stream:
 
     def was_reset(self, code: int) -> None:
         """The peer has reset the stream."""
+        raise NotImplementedError
+
+    def lost(self, reason: Failure | None) -> None:
+        """The connection has gone, with the transport's reason if that came first."""
+        raise NotImplementedError
+
+    def expired(self) -> None:
+        """The deadline has passed."""
         raise NotImplementedError
 
     def _paused(self) -> None:

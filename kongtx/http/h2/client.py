@@ -1,0 +1,523 @@
+"""The client side of an HTTP/2 connection: many exchanges with one peer. Hot path.
+
+A L{ClientStream} is to its user what an L{kongtx.http.client.ClientChannel} is, for one exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from kongtx.http.client import CLOSED, GARBAGE, HEAD_BYTES, TIMEOUT
+from kongtx.http.h2 import frames
+from kongtx.http.h2.errors import CANCEL, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, StreamFault
+from kongtx.http.h2.fields import parse_response, well_formed
+from kongtx.http.h2.hpacking import Header, encode, encode_request
+from kongtx.http.h2.streams import STREAM_WINDOW, Stream
+from kongtx.http.h2.wire import Wire
+from kongtx.http.interfaces import IReply
+from kongtx.http.plain import SPECIAL
+from kongtx.http.timers import NEVER
+
+#: Streams at a time on one connection, if the peer allows more or has said nothing yet.
+MOST_STREAMS: Final = 100
+# A client's ids end here (RFC 9113 §5.1.1).
+_LAST_ID: Final = frames.LARGEST_WINDOW
+# Fields of a request's head that are said in another way, or not at all.
+_LEFT_OUT: Final = frozenset((b"host", b"content-length", b"te"))
+
+
+class ClientConnection(Wire):
+    """One connection to a peer.
+
+    @ivar leaving: it takes no new streams.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_idle_deadline",
+        "_idle_timeout",
+        "_lost_to",
+        "_most_requests",
+        "_next_id",
+        "connected",
+        "ended_by",
+        "key",
+        "leaving",
+        "requests",
+        "secure",
+    )
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        key: Any,
+        lost: Callable[[ClientConnection], object],
+        most_requests: float,
+        idle_timeout: float,
+    ) -> None:
+        """A connection that is not connected yet.
+
+        @param key: the pool's: address, port and TLS identity (L{None} without TLS).
+        @param lost: called with the connection when it takes no new streams any more.
+        @param most_requests: after which it is closed.
+        @param idle_timeout: in seconds; 0: never.
+        """
+        super().__init__(clock, HEAD_BYTES, client=True)
+        self.key = key
+        self.secure = key[2] is not None
+        self._lost_to: Callable[[ClientConnection], object] | None = lost
+        self._most_requests = most_requests
+        self._idle_timeout = idle_timeout
+        self._idle_deadline = NEVER
+        self._next_id = 1
+        self._answered: list[ClientStream] = []
+        #: Called with the connection once it is connected.
+        self.connected: Callable[[ClientConnection], None] | None = None
+        self.requests = 0
+        self.leaving = False
+        #: Why the connection has ended; L{None} before.
+        self.ended_by: BaseException | None = None
+
+    # -- the transport -----------------------------------------------------------------------
+    def connectionMade(self) -> None:
+        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
+        self._register()
+        self._write(
+            frames.PREFACE
+            + frames.settings_frame(
+                (
+                    (frames.ENABLE_PUSH, 0),
+                    (frames.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
+                    (frames.MAX_HEADER_LIST_SIZE, HEAD_BYTES),
+                )
+            )
+        )
+        self.widen()
+        connected, self.connected = self.connected, None
+        if connected is not None:
+            connected(self)
+        self.stream_gone()
+
+    def _drop_streams(self, reason: Failure | None) -> None:
+        if reason is not None:
+            self.ended_by = reason.value
+        self._leave()
+        super()._drop_streams(reason)
+
+    def _idle_since(self) -> float:
+        return self._idle_deadline
+
+    def _idle_expired(self) -> None:
+        self.close()
+
+    # -- streams -----------------------------------------------------------------------------
+    def is_idle(self, stream_id: int) -> bool:
+        return stream_id >= self._next_id or stream_id % 2 == 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another stream may be opened now."""
+        most = min(self.peer_streams, MOST_STREAMS)
+        return not self.leaving and len(self.streams) < most
+
+    def new_stream(self) -> ClientStream:
+        """A stream for one exchange; it counts from now on."""
+        stream_id = self._next_id
+        self._next_id += 2
+        self.requests += 1
+        if self.requests >= self._most_requests or self._next_id > _LAST_ID:
+            self._leave()
+        stream = self.streams[stream_id] = ClientStream(self, stream_id)
+        self._idle_deadline = NEVER
+        return stream
+
+    def stream_gone(self) -> None:
+        """A stream has ended."""
+        if self.streams or self.dead:
+            return
+        if self.leaving:
+            self.close()
+        elif self._idle_timeout:
+            self._idle_deadline = self._seconds() + self._idle_timeout
+            self._wake_idle()
+
+    def _got_headers(self, stream_id: int, fields: list[Header], ended: bool) -> None:
+        stream: ClientStream | None = self.streams.get(stream_id)
+        if stream is None:
+            self._late_frame(stream_id, "HEADERS")
+        elif stream.remote_ended:
+            raise StreamFault(stream_id, PROTOCOL_ERROR, "HEADERS after the end")
+        else:
+            stream.got_headers(fields, ended)
+
+    def tell_later(self, stream: ClientStream) -> None:
+        """Tell a stream's head once all that has come with it is there."""
+        self._answered.append(stream)
+
+    def _batch_done(self) -> None:
+        answered = self._answered
+        if answered:
+            self._answered = []
+            for stream in answered:
+                stream.tell()
+
+    def _got_goaway(self, last_id: int, code: int) -> None:
+        self._leave()
+        for stream_id, stream in list(self.streams.items()):
+            if stream_id > last_id:
+                del self.streams[stream_id]
+                stream.not_processed()
+        self.stream_gone()
+
+    # -- endings -----------------------------------------------------------------------------
+    def _leave(self) -> None:
+        self.leaving = True
+        lost, self._lost_to = self._lost_to, None
+        if lost is not None:
+            lost(self)
+
+    def close(self) -> None:
+        """Take no new streams; close once those there are have ended."""
+        self._leave()
+        if not self.streams and not self._closing:
+            self.send(frames.goaway_frame(0, NO_ERROR))
+            self._close()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._leave()
+        self.transport.abortConnection()
+
+
+class ClientStream(Stream):
+    """One exchange with a peer."""
+
+    __slots__ = (
+        "_body",
+        "_body_size",
+        "_head_only",
+        "_read_timeout",
+        "_reply",
+        "_waits_to_tell",
+        "_write_timeout",
+        "closed",
+        "headers",
+        "length",
+        "received",
+        "request_sent",
+        "special",
+        "status",
+        "trailers",
+        "unprocessed",
+    )
+
+    core: ClientConnection
+    #: What the forwarding code asks of its channels.
+    chunks = False
+    dated = False
+    reason = b""
+
+    def __init__(self, core: ClientConnection, stream_id: int) -> None:
+        super().__init__(core, stream_id, False)
+        self._reply: IReply | None = None
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._waits_to_tell = False
+        self._head_only = False
+        self._read_timeout = self._write_timeout = 0.0
+        #: Nothing more can be sent on it.
+        self.closed = False
+        self.headers: list[Header] = []
+        self.length = -1
+        #: Something of a response has come.
+        self.received = False
+        self.request_sent = False
+        self.special: dict[bytes, bytes] | None = None
+        self.status = 0
+        self.trailers: list[Header] = []
+        #: The peer has said that it has done nothing about the request.
+        self.unprocessed = False
+
+    @property
+    def ended_by(self) -> BaseException | None:
+        """Why the connection has ended; L{None} before."""
+        return self.core.ended_by
+
+    # -- the request ---------------------------------------------------------------------------
+    def send(
+        self,
+        reply: IReply,
+        data: bytes,
+        complete: bool,
+        head_only: bool,
+        read_timeout: float,
+        write_timeout: float,
+        raw: bool = False,
+    ) -> None:
+        """Begin the exchange; as L{kongtx.http.client.ClientChannel.send}.
+
+        @param data: the head as it is in HTTP/1.1, and what there is of the body, without framing.
+        """
+        self._reply = reply
+        self._head_only = head_only
+        self._read_timeout = read_timeout
+        self._write_timeout = write_timeout
+        core = self.core
+        end = data.find(b"\r\n\r\n") + 4
+        body = data[end:]
+        block = core.block_prefix() + _translate(data[: end - 4], core.secure)
+        bare = complete and not body
+        head = frames.headers_frames(self.stream_id, block, bare, core.peer_frame_size)
+        self.request_sent = complete
+        if complete:
+            core.wake_at(self, read_timeout)
+        if body:
+            self.send_data(body, complete, head)
+        else:
+            core.send(head)
+            if bare:
+                self.local_ended = True
+
+    def write(self, data: bytes) -> None:
+        """Send more of the request's body."""
+        if not self.closed and not self.local_ended and data:
+            self.send_data(data, False)
+
+    def sent(self) -> None:
+        """The request is complete: the peer's time runs from now on."""
+        self.request_sent = True
+        if self.closed:
+            return
+        if not self.write_paused:
+            self.core.wake_at(self, self._read_timeout)
+        if not self.local_ended:
+            self.end_with(())
+
+    def _sent_all(self) -> None:
+        if self.remote_ended:
+            self._end_stream()
+        elif self._reply is not None:
+            self.core.wake_at(self, self._read_timeout)
+
+    def _paused(self) -> None:
+        self.core.wake_at(self, self._write_timeout)
+        if self._reply is not None:
+            self._reply.peer_paused()
+
+    def _progress(self) -> None:
+        if self.write_paused:
+            self.core.wake_at(self, self._write_timeout)
+
+    def _resumed(self) -> None:
+        self.deadline = NEVER
+        if self._reply is not None:
+            self._reply.peer_resumed()
+
+    # -- the response --------------------------------------------------------------------------
+    def got_headers(self, fields: list[Header], ended: bool) -> None:
+        """A header block has come: an interim response, a final one's head, or trailers."""
+        self.received = True
+        if self.status:
+            if not ended or not well_formed(fields):
+                self._fail(GARBAGE, PROTOCOL_ERROR)
+                return
+            self.trailers = fields
+            self._complete()
+            return
+        parsed = parse_response(fields)
+        if parsed is None or (parsed[0] < 200 and ended):
+            self._fail(GARBAGE, PROTOCOL_ERROR)
+            return
+        status, headers = parsed
+        if status < 200:
+            self._arm_read()
+            return
+        self.status = status
+        self._take_head(headers)
+        self._waits_to_tell = True
+        self.core.tell_later(self)
+        if ended:
+            self._complete()
+        else:
+            self._arm_read()
+
+    def _take_head(self, headers: list[Header]) -> None:
+        special: dict[bytes, bytes] | None = None
+        kept: list[Header] = []
+        for header in headers:
+            name, value = header
+            if name not in SPECIAL:
+                kept.append(header)
+            elif name == b"content-length":
+                self.length = int(value) if value.isdigit() else -2
+            else:
+                special = special or {}
+                special[name] = special[name] + b", " + value if name in special else value
+        self.headers = kept
+        self.special = special
+
+    def got_data(self, data: bytes, ended: bool) -> None:
+        if not self.status:
+            self._fail(GARBAGE, PROTOCOL_ERROR)
+            return
+        self._body_size += len(data)
+        if self._waits_to_tell:
+            if data:
+                self._body.append(data)
+        elif self._reply is not None:
+            self._arm_read()
+            if data:
+                self._reply.reply_part(data)
+        if ended:
+            self._complete()
+
+    def _complete(self) -> None:
+        """All of the response is there."""
+        self.remote_ended = True
+        self.deadline = NEVER
+        bare = self._head_only or self.status in (204, 304)
+        if self.length == -2 or (self.length >= 0 and self._body_size != self.length and not bare):
+            self._fail(GARBAGE, PROTOCOL_ERROR)
+            return
+        if not self._waits_to_tell:
+            self._tell_end()
+
+    def tell(self) -> None:
+        """Hand over the head, with what has come of the body."""
+        reply = self._reply
+        if not self._waits_to_tell or reply is None:
+            return
+        self._waits_to_tell = False
+        pieces, self._body = self._body, []
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        length = self.length
+        if not self.remote_ended:
+            reply.reply_head(self, length, body, False, False)
+            return
+        if length < 0 and body:
+            length = len(body)
+        self._reply = None
+        reply.reply_head(self, length, body, True, False)
+        self._end_stream()
+
+    def _tell_end(self) -> None:
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.reply_ended(self.trailers, False)
+        self._end_stream()
+
+    def _end_stream(self) -> None:
+        """Forget the stream, if both sides have ended or the rest of ours is not wanted."""
+        self.closed = True
+        core = self.core
+        if self.local_ended:
+            core.forget(self.stream_id)
+        elif core.streams.pop(self.stream_id, None) is not None:
+            core.reset(self.stream_id, NO_ERROR)
+        core.stream_gone()
+
+    def _arm_read(self) -> None:
+        if self.request_sent and not self.body_paused and not self.write_paused:
+            self.core.wake_at(self, self._read_timeout)
+
+    def pause(self) -> None:
+        """Let the peer send no more than it may already."""
+        self.body_paused = True
+        if not self.write_paused:
+            self.deadline = NEVER
+
+    def resume(self) -> None:
+        """Let the peer send again."""
+        if self.body_paused:
+            self.body_paused = False
+            if not self.closed and not self.remote_ended:
+                self._arm_read()
+                self.refill()
+
+    # -- endings -----------------------------------------------------------------------------
+    def detach(self) -> None:
+        """Forget the exchange; the peer is told to stop."""
+        self._reply = None
+        self._waits_to_tell = False
+        self._drop(CANCEL)
+
+    abort = hang_up = detach
+
+    def discard(self) -> None:
+        """The exchange has ended; there is nothing to keep."""
+
+    def release(self) -> None:
+        """Give back a stream on which nothing has been sent."""
+        # Its id is passed over; the next one closes it (RFC 9113 §5.1.1).
+        self.closed = True
+        self.core.streams.pop(self.stream_id, None)
+        self.core.stream_gone()
+
+    def _drop(self, code: int) -> None:
+        self.deadline = NEVER
+        self.closed = self.local_ended = True
+        core = self.core
+        if core.streams.pop(self.stream_id, None) is not None:
+            core.reset(self.stream_id, code)
+        core.stream_gone()
+
+    def _fail(self, why: str, code: int) -> None:
+        self._drop(code)
+        self._tell_failure(why)
+
+    def _tell_failure(self, why: str) -> None:
+        self.closed = True
+        self.deadline = NEVER
+        self._waits_to_tell = False
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.reply_failed(why)
+
+    def expired(self) -> None:
+        self._fail(TIMEOUT, CANCEL)
+
+    def broken(self, code: int) -> None:
+        self._tell_failure(GARBAGE)
+        self.core.stream_gone()
+
+    def was_reset(self, code: int) -> None:
+        if self._waits_to_tell and self.remote_ended:
+            # The response is whole; the rest of the request is not wanted.
+            self.local_ended = True
+            self.tell()
+            return
+        self.unprocessed = code == REFUSED_STREAM
+        self._tell_failure(CLOSED)
+        self.core.stream_gone()
+
+    def not_processed(self) -> None:
+        """The peer goes away, and has not begun with this."""
+        self.unprocessed = True
+        self._tell_failure(CLOSED)
+
+    def lost(self, reason: Failure | None) -> None:
+        self._tell_failure(CLOSED if reason is not None else GARBAGE)
+
+
+def _translate(head: bytes, secure: bool) -> bytes:
+    """A request's header block from its head in HTTP/1.1, which the gateway has made itself."""
+    lines = head.split(b"\r\n")
+    method, path, _ = lines[0].split(b" ")
+    authority = b""
+    fields: list[Header] = []
+    for line in lines[1:]:
+        name, _, value = line.partition(b": ")
+        lower = name.lower()
+        if lower not in _LEFT_OUT:
+            fields.append((lower, value))
+        elif lower == b"host":
+            authority = value
+    # gRPC servers want to be sure that trailers pass.
+    fields.append((b"te", b"trailers"))
+    return encode_request(method, secure, authority, path) + encode(fields)
