@@ -74,6 +74,11 @@ class ClientChannel(ReplyParser):
     transport: Any
     factory: Any
 
+    #: A body of unknown length goes in chunks.
+    chunks = True
+    #: The peer has said that it has done nothing about the request, whatever was sent.
+    unprocessed = False
+
     def __init__(self, clock: IReactorTime, key: Any, lost: Callable[[ClientChannel], None]):
         """A channel that is not connected yet.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kongtx.proxy.context import Answer, RequestContext
+from kongtx.proxy.pages import GRPC, page_message
 from kongtx.proxy.phases import Chain, run_filters, run_log
 
 Header = tuple[bytes, bytes]
@@ -74,6 +75,9 @@ class Answering(RequestContext):
         )
         if status == 494:
             status = 400
+        if content_type == GRPC and self.minor == 2:
+            self.answer_with(self.error_answer(status, page_message(status)))
+            return
         self.answer_with(Answer(status, body, ((b"Content-Type", content_type),), "error"))
 
     # -- the response's header -------------------------------------------------------------------

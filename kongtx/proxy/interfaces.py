@@ -291,11 +291,18 @@ class ITLSConnector(Interface):
 class IUpstreamPool(Interface):
     """Connections to peers, kept alive between requests."""
 
-    def acquire(address: str, port: int, tls: Hashable | None, connect_timeout: float) -> Any:
+    def acquire(
+        address: str,
+        port: int,
+        tls: Hashable | None,
+        connect_timeout: float,
+        http2: bool = False,
+    ) -> Any:
         """A connection to a peer.
 
         @param tls: L{None} for plain TCP, else L{ITLSConnector.identity}'s result.
         @param connect_timeout: in seconds.
+        @param http2: a stream of a connection in HTTP/2, which others share.
         @return: an idle channel at once, or a Deferred of a new one.
         """
 

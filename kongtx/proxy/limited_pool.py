@@ -69,9 +69,19 @@ class LimitedPool:
         return self._pool.tls
 
     def acquire(
-        self, address: str, port: int, tls: Hashable | None, connect_timeout: float
-    ) -> ClientChannel | Deferred[ClientChannel]:
-        """See L{IUpstreamPool}; waiting in line counts as connecting."""
+        self,
+        address: str,
+        port: int,
+        tls: Hashable | None,
+        connect_timeout: float,
+        http2: bool = False,
+    ) -> Any:
+        """See L{IUpstreamPool}; waiting in line counts as connecting.
+
+        Streams of HTTP/2 are not counted: they share connections.
+        """
+        if http2:
+            return self._pool.acquire(address, port, tls, connect_timeout, True)
         key = (address, port, tls)
         if self._in_use.get(key, 0) < self._most:
             return self.lend(key, connect_timeout)
@@ -88,7 +98,7 @@ class LimitedPool:
         """See L{IUpstreamPool}."""
         return self._pool.close()
 
-    def lend(self, key: Key, timeout: float) -> ClientChannel | Deferred[ClientChannel]:
+    def lend(self, key: Key, timeout: float) -> Any:
         """A connection, counted from now until it is given back or lost."""
         self._in_use[key] = self._in_use.get(key, 0) + 1
         channel = self._pool.acquire(*key, timeout)

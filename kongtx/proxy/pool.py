@@ -14,6 +14,7 @@ from zope.interface import implementer
 from kongtx.http.client import ClientChannel
 from kongtx.http.timers import NEVER
 from kongtx.proxy.interfaces import ITLSConnector, IUpstreamPool
+from kongtx.proxy.streams import StreamPool
 from kongtx.proxy.upstream_tls import unverified_tls
 
 Key = tuple[str, int, Hashable]
@@ -26,21 +27,21 @@ class _Connecting(ClientFactory):
 
     noisy = False
 
-    def __init__(self, pool: UpstreamPool, key: Key) -> None:
-        self._pool = pool
+    def __init__(self, make: Callable[[Key], Any], key: Key) -> None:
+        self._make = make
         self._key = key
         self._connector: IConnector | None = None
-        self.deferred: Deferred[ClientChannel] = Deferred(self._cancel)
+        self.deferred: Deferred[Any] = Deferred(self._cancel)
 
     def startedConnecting(self, connector: IConnector) -> None:
         self._connector = connector
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        channel = self._pool.new_channel(self._key)
+        channel = self._make(self._key)
         channel.connected = self._connected
         return channel
 
-    def _connected(self, channel: ClientChannel) -> None:
+    def _connected(self, channel: Any) -> None:
         deferred = self.deferred
         if deferred.called:
             channel.abort()
@@ -51,7 +52,7 @@ class _Connecting(ClientFactory):
         if not self.deferred.called:
             self.deferred.errback(reason)
 
-    def _cancel(self, deferred: Deferred[ClientChannel]) -> None:
+    def _cancel(self, deferred: Deferred[Any]) -> None:
         if self._connector is not None:
             self._connector.stopConnecting()
 
@@ -85,13 +86,21 @@ class UpstreamPool:
         self._idle: dict[Key, list[ClientChannel]] = {}
         self._open: set[ClientChannel] = set()
         self._closed: Deferred[None] | None = None
+        self._streams = StreamPool(reactor, self.connect, self._most_requests, idle_timeout)
         #: Told of each connection that has ended.
         self.lost: Callable[[ClientChannel], object] | None = None
 
     def acquire(
-        self, address: str, port: int, tls: Hashable | None, connect_timeout: float
-    ) -> ClientChannel | Deferred[ClientChannel]:
+        self,
+        address: str,
+        port: int,
+        tls: Hashable | None,
+        connect_timeout: float,
+        http2: bool = False,
+    ) -> Any:
         key = (address, port, tls)
+        if http2:
+            return self._streams.acquire(key, connect_timeout)
         idle = self._idle.get(key)
         while idle:
             channel = idle.pop()
@@ -99,10 +108,15 @@ class UpstreamPool:
                 return channel
         return self.connect(key, connect_timeout)
 
-    def connect(self, key: Key, timeout: float) -> Deferred[ClientChannel]:
-        """A new connection, whatever is idle."""
+    def connect(
+        self, key: Key, timeout: float, make: Callable[[Key], Any] | None = None
+    ) -> Deferred[Any]:
+        """A new connection, whatever is idle.
+
+        @param make: makes the protocol; by default an HTTP/1.1 channel.
+        """
         address, port, tls = key
-        attempt = _Connecting(self, key)
+        attempt = _Connecting(make or self.new_channel, key)
         reactor = self._reactor
         if tls is not None:
             self.tls.connect(address, port, tls, attempt, timeout)
@@ -152,6 +166,7 @@ class UpstreamPool:
         return sum(map(len, self._idle.values()))
 
     def close(self) -> Deferred[None]:
+        self._streams.close()
         if self._closed is None:
             self._closed = Deferred()
         if not self._open:

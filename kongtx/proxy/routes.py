@@ -10,6 +10,9 @@ from kongtx.proxy.interfaces import IPlanStep, ISnapshot, ITLSConnector
 from kongtx.proxy.phases import EMPTY, Chain
 from kongtx.router.interfaces import IMatch
 
+#: Protocols of upstreams that are spoken to in HTTP/2.
+GRPC: Final = frozenset((b"grpc", b"grpcs"))
+
 _DEFAULT_RETRIES: Final = 5
 _DEFAULT_TIMEOUT_MS: Final = 60000
 
@@ -55,8 +58,6 @@ class RouteState:
         self.grpcs_only = self.grpc and "grpc" not in protocols
         self.restricted = self.https_only or self.grpc
         self.preserve_host = bool(route.get("preserve_host"))
-        self.request_buffering = route.get("request_buffering") is not False
-        self.response_buffering = route.get("response_buffering") is not False
         self.debug_headers = _debug_headers(route, service)
         steps: Sequence[IPlanStep] = snapshot.plugins.plan_for(route, service).steps
         self.steps = steps
@@ -70,6 +71,10 @@ class RouteState:
         if service is not None:
             self.balancer = snapshot.balancer_for(service)
             self.scheme = str(service.get("protocol") or "http").encode()
+        # gRPC's messages pass as they come (nginx: the same).
+        streams = self.scheme in GRPC
+        self.request_buffering = route.get("request_buffering") is not False and not streams
+        self.response_buffering = route.get("response_buffering") is not False and not streams
         facts: Mapping[str, Any] = service or {}
         retries = facts.get("retries")
         self.retries = _DEFAULT_RETRIES if retries is None else int(retries)

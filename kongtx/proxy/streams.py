@@ -40,7 +40,7 @@ class StreamPool:
         """
         for connection in self._connections.get(key, ()):
             if connection.has_room:
-                return connection.new_stream()
+                return ClientStream(connection)
         waiting = self._waiting.setdefault(key, [])
         waiter: Deferred[ClientStream] = Deferred(waiting.remove)
         waiting.append(waiter)
@@ -70,7 +70,7 @@ class StreamPool:
             self._connections.setdefault(key, []).append(connection)
         waiting = self._waiting.get(key, [])
         while waiting and connection.has_room:
-            waiting.pop(0).callback(connection.new_stream())
+            waiting.pop(0).callback(ClientStream(connection))
         if not waiting:
             self._waiting.pop(key, None)
 

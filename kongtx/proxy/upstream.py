@@ -26,7 +26,7 @@ from kongtx.proxy.forwarding import (
 )
 from kongtx.proxy.phases import EMPTY
 from kongtx.proxy.relay import Relaying
-from kongtx.proxy.routes import default_port, host_with_port
+from kongtx.proxy.routes import GRPC, default_port, host_with_port
 from kongtx.proxy.tunnel import Tunnel
 from kongtx.tls.reasons import explain
 
@@ -169,10 +169,13 @@ class Forwarding(Relaying):
                 self._no_peer(UpstreamTLSUnavailable("no TLS connector is configured"))
                 return
             try:
+                overrides = self.upstream_tls
+                if self.upstream_scheme is not state.scheme:
+                    overrides = {**(overrides or {}), "protocol": self.upstream_scheme.decode()}
                 tls = state.tls_identity(
                     gateway.tls,
                     self.upstream_host or peer.host,
-                    self.upstream_tls,
+                    overrides,
                     self._balancer.client_certificate,
                 )
             except KongtxError as error:
@@ -181,7 +184,8 @@ class Forwarding(Relaying):
                 return
         timeouts = self.timeouts_ms
         timeout = state.connect_timeout if timeouts is None else timeouts[0] / 1000
-        channel = gateway.pool.acquire(peer.address, peer.port, tls, timeout)
+        grpc = self.upstream_scheme in GRPC
+        channel = gateway.pool.acquire(peer.address, peer.port, tls, timeout, grpc)
         if isinstance(channel, Deferred):
             self._cached = False
             self._waiting = channel
@@ -232,6 +236,8 @@ class Forwarding(Relaying):
             else:
                 host = host_with_port(peer.host, peer.port, default_port(self.upstream_scheme))
         body, framing, complete = self._first_of_body()
+        if not channel.chunks:
+            self._chunked_upstream = False
         head = build_head(self, host, self._upgrade, framing)
         timeouts = self.timeouts_ms
         if timeouts is None:
@@ -339,7 +345,7 @@ class Forwarding(Relaying):
             self._finish_try("failed", 502 if why != TIMEOUT else 504)
             self._cut()
             return
-        self._attempt_failed(why, True, channel)
+        self._attempt_failed(why, not channel.unprocessed, channel)
 
     def _attempt_failed(self, why: str, sent: bool, channel: ClientChannel | None = None) -> None:
         """An attempt gave no response: try another peer, or answer for it."""

@@ -82,8 +82,9 @@ class UpstreamTLS:
     ) -> ClientSettings:
         material = self._material
         pair = self._pair(wanted.get("client_certificate") or upstream_certificate)
+        alpn = ("h2",) if wanted.get("protocol") == "grpcs" else ()
         if not wanted.get("tls_verify"):
-            return ClientSettings(pair)
+            return ClientSettings(pair, alpn=alpn)
         depth = wanted.get("tls_verify_depth")
         keys = wanted.get("ca_certificates")
         return ClientSettings(
@@ -91,6 +92,7 @@ class UpstreamTLS:
             True,
             material.depth if depth is None else int(depth),
             None if keys is None else material.authorities_of(keys),
+            alpn,
         )
 
     def _pair(self, certificate: Any) -> Pair | None:

@@ -23,8 +23,9 @@ from kongtx.tls.listening import CertificateChooser, Hook, SharedTickets
 from kongtx.tls.pairs import Pair
 from kongtx.tls.tickets import read_secret
 
-#: What is spoken over TLS; HTTP/2 comes first where a listener has it.
+#: What is spoken over TLS; HTTP/2 comes first where a proxy listener has it.
 ALPN = ("http/1.1",)
+ALPN_HTTP2 = ("h2", *ALPN)
 
 
 def client_material(conf: Configuration, resolve: Callable[[str], str]) -> ClientMaterial:
@@ -64,8 +65,11 @@ class ListenerTLS:
     ) -> None:
         self._conf = conf
         self._policy = conf.tls_policy
-        make = partial(server_context, self._policy, alpn=ALPN)
-        self.certificates = ServerCertificates(make, resolve)
+        # ALPN is a matter of the context, and each certificate has its own.
+        self.certificates, self._with_http2 = (
+            ServerCertificates(partial(server_context, self._policy, alpn=alpn), resolve)
+            for alpn in (ALPN, ALPN_HTTP2)
+        )
         self.hooks: list[Hook] = [self._ask]
         self._wanting = wanting
         self._asked = AskedNames()
@@ -83,26 +87,28 @@ class ListenerTLS:
             return None
         try:
             pairs: Sequence[Pair] = configured_pairs(self._conf, listener.kind)
-            context = server_context(self._policy, pairs, ALPN)
+            http2 = listener.kind == "proxy" and listener.listen.http2
+            context = server_context(self._policy, pairs, ALPN_HTTP2 if http2 else ALPN)
         except (TLSError, OSError) as error:
             raise ListenError(
                 f"cannot speak TLS on {listener.listen.address} ({listener.kind}_listen): {error}"
             ) from error
         if listener.kind == "proxy":
-            context.sni_callback = CertificateChooser(self.certificates, self.hooks)
+            certificates = self._with_http2 if http2 else self.certificates
+            context.sni_callback = CertificateChooser(certificates, self.hooks)
         if self._tickets is not None:
             self._tickets.add(context)
         return context
 
     def update(self, rows: Rows, touched: Mapping[str, set[str]]) -> None:
         """Follow the snapshot: what changed in the store is seen by the next handshake."""
-        if touched["vaults"]:
-            self.certificates.forget()
-        if touched["certificates"] or touched["snis"]:
-            self.certificates.update(
-                rows["certificates"], rows["snis"].values(), touched["certificates"]
-            )
-
+        for certificates in (self.certificates, self._with_http2):
+            if touched["vaults"]:
+                certificates.forget()
+            if touched["certificates"] or touched["snis"]:
+                certificates.update(
+                    rows["certificates"], rows["snis"].values(), touched["certificates"]
+                )
         if touched["plugins"] or touched["routes"]:
             plugins, routes = rows["plugins"].values(), rows["routes"].values()
             self._asked = asked_names(plugins, routes, self._wanting)

@@ -126,16 +126,16 @@ class ClientConnection(Wire):
         most = min(self.peer_streams, MOST_STREAMS)
         return not self.leaving and len(self.streams) < most
 
-    def new_stream(self) -> ClientStream:
-        """A stream for one exchange; it counts from now on."""
+    def open(self, stream: ClientStream) -> int:
+        """Give a stream its id; its HEADERS must be sent next."""
         stream_id = self._next_id
         self._next_id += 2
         self.requests += 1
+        self.streams[stream_id] = stream
+        self._idle_deadline = NEVER
         if self.requests >= self._most_requests or self._next_id > _LAST_ID:
             self._leave()
-        stream = self.streams[stream_id] = ClientStream(self, stream_id)
-        self._idle_deadline = NEVER
-        return stream
+        return stream_id
 
     def stream_gone(self) -> None:
         """A stream has ended."""
@@ -223,16 +223,17 @@ class ClientStream(Stream):
     dated = False
     reason = b""
 
-    def __init__(self, core: ClientConnection, stream_id: int) -> None:
-        super().__init__(core, stream_id, False)
+    def __init__(self, core: ClientConnection) -> None:
+        """A stream that has no id until it is used."""
+        super().__init__(core, 0, False)
         self._reply: IReply | None = None
         self._body: list[bytes] = []
         self._body_size = 0
         self._waits_to_tell = False
         self._head_only = False
         self._read_timeout = self._write_timeout = 0.0
-        #: Nothing more can be sent on it.
-        self.closed = False
+        #: Nothing can be sent on it.
+        self.closed = True
         self.headers: list[Header] = []
         self.length = -1
         #: Something of a response has come.
@@ -269,6 +270,8 @@ class ClientStream(Stream):
         self._read_timeout = read_timeout
         self._write_timeout = write_timeout
         core = self.core
+        self.stream_id = core.open(self)
+        self.closed = False
         end = data.find(b"\r\n\r\n") + 4
         body = data[end:]
         block = core.block_prefix() + _translate(data[: end - 4], core.secure)
@@ -452,13 +455,6 @@ class ClientStream(Stream):
     def discard(self) -> None:
         """The exchange has ended; there is nothing to keep."""
 
-    def release(self) -> None:
-        """Give back a stream on which nothing has been sent."""
-        # Its id is passed over; the next one closes it (RFC 9113 §5.1.1).
-        self.closed = True
-        self.core.streams.pop(self.stream_id, None)
-        self.core.stream_gone()
-
     def _drop(self, code: int) -> None:
         self.deadline = NEVER
         self.closed = self.local_ended = True
@@ -492,6 +488,7 @@ class ClientStream(Stream):
             self.local_ended = True
             self.tell()
             return
+        self.received = True
         self.unprocessed = code == REFUSED_STREAM
         self._tell_failure(CLOSED)
         self.core.stream_gone()

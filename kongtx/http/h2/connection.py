@@ -64,6 +64,7 @@ class Connection:
         "_handlers",
         "_header_bytes",
         "_out",
+        "_pings",
         "_size_update",
         "_updates",
         "data_frames",
@@ -108,8 +109,10 @@ class Connection:
         self._block: list[bytes] | None = None
         self._block_stream = self._block_pieces = 0
         self._block_ended = False
-        self._updates = 0
-        self._control = Allowance(_CONTROL_BURST, _CONTROL_RATE, seconds)
+        self._updates = self._pings = 0
+        # An upstream is trusted more than a client.
+        much = 10 if client else 1
+        self._control = Allowance(much * _CONTROL_BURST, much * _CONTROL_RATE, seconds)
         self._ended_streams: dict[int, int] = {}
         self._handlers = (
             self._data_frame,
@@ -261,7 +264,7 @@ class Connection:
             self.widen()
         stream: Stream | None = self.streams.get(stream_id)
         if stream is None:
-            self._late_frame(stream_id, "DATA")
+            self._late_frame(stream_id, "DATA", size)
             return
         if flags & frames.PADDED:
             payload = frames.unpadded(payload)
@@ -284,13 +287,16 @@ class Connection:
         self.receive_window = CONNECTION_WINDOW
         self.send(frames.window_frame(0, increment))
 
-    def _late_frame(self, stream_id: int, what: str) -> None:
+    def _late_frame(self, stream_id: int, what: str, size: int = 0) -> None:
         """Judge a frame for a stream that is not open: wrong, or just late."""
         if self.is_idle(stream_id):
             raise ConnectionFault(PROTOCOL_ERROR, f"{what} on an idle stream")
-        self._charge("frames on closed streams")
         if self._ended_streams.get(stream_id) != BY_US:
             self.send(frames.reset_frame(stream_id, STREAM_CLOSED))
+        elif size:
+            # Under way when we reset the stream; windows bound how much that can be.
+            return
+        self._charge("frames on closed streams")
 
     def is_idle(self, stream_id: int) -> bool:
         """Whether a stream has never been opened."""
@@ -413,7 +419,10 @@ class Connection:
         if flags & frames.ACK:
             self._got_pong(payload)
             return
-        self._charge("PING frames")
+        self._pings += 1
+        if self._pings > self.data_frames:
+            # gRPC peers measure the round trip while they receive.
+            self._charge("PING frames")
         self.send(frames.ping_frame(payload, True))
 
     def _goaway_frame(self, stream_id: int, flags: int, payload: bytes) -> None:
