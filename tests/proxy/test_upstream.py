@@ -243,7 +243,7 @@ async def test_a_connection_that_takes_too_long_is_504(made: Any) -> None:
     gateway = made.gateway(made.upstream(), service={"retries": 1, "connect_timeout": 1234})
     asked: list[float] = []
 
-    def acquire(address: str, port: int, tls: Any, timeout: float) -> Any:
+    def acquire(address: str, port: int, tls: Any, timeout: float, http2: bool) -> Any:
         asked.append(timeout)
         return fail(ConnectTimeout())
 
