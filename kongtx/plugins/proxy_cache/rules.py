@@ -15,6 +15,8 @@ import attrs
 Directives = Mapping[str, int | str | bool]
 Header = tuple[bytes, bytes]
 
+_FOR_EVER = 2**31
+
 #: What concerns one connection, and is not sent again with a kept response.
 HOP_BY_HOP = frozenset(
     (
@@ -39,9 +41,15 @@ def directives(value: bytes) -> Directives:
         name, equals, argument = part.strip().partition("=")
         argument = argument.strip().strip('"')
         if name:
-            number = int(argument) if argument.isascii() and argument.isdigit() else argument
-            found[name.strip().lower()] = number if equals else True
+            found[name.strip().lower()] = _number_or_text(argument) if equals else True
     return found
+
+
+def _number_or_text(argument: str) -> int | str:
+    """A number of seconds, no more than the standard asks to be told apart (RFC 9111 §1.2.2)."""
+    if not (argument.isascii() and argument.isdigit()):
+        return argument
+    return min(int(argument), _FOR_EVER) if len(argument) <= 10 else _FOR_EVER
 
 
 def seconds(found: Directives, name: str) -> int | None:

@@ -26,6 +26,9 @@ from kongtx.plugins.counting.stores import (
 from kongtx.plugins.counting.windows import PERIODS, Window, window
 from kongtx.plugins.response_ratelimiting.schema import subschema
 
+#: What a response can say it used at most; counts and their sums stay within 64 bits.
+MOST = 10**12
+
 Limits = Mapping[str, Sequence[tuple[str, float]]]  # by name, periods and limits
 
 
@@ -198,14 +201,17 @@ async def _count(store: ICounterStore, usage: Usage, used: Mapping[str, int]) ->
 def parse_used(values: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
     """What a response says was used: C{name=number}, with commas between or in several headers.
 
-    @param names: others are ignored, as are amounts that are no whole numbers above 0.
+    @param names: others are ignored, as are amounts that are no whole numbers above 0. Greater
+        ones than L{MOST} count as that.
     """
     known = set(names)
     used: dict[str, int] = {}
-    for part in b",".join(values).decode("latin-1").split(","):
+    for part in b",".join(values).decode("utf-8", "replace").split(","):
         name, _, amount = (text.strip() for text in part.partition("="))
-        if name in known and amount.isascii() and amount.isdigit() and int(amount):
-            used[name] = int(amount)
+        if name in known and amount.isascii() and amount.isdigit():
+            number = int(amount) if len(amount) <= len(str(MOST)) else MOST
+            if number:
+                used[name] = min(number, MOST)
     return used
 
 

@@ -37,6 +37,7 @@ def test_directives_are_read() -> None:
     assert found == {"no-cache": True, "max-age": 5, "private": "set-cookie", "x": ""}
     assert (seconds(found, "max-age"), seconds(found, "no-cache")) == (5, None)
     assert directives(b"") == {}
+    assert directives(b"max-age=" + b"9" * 5000) == directives(b"max-age=2147483648")
 
 
 @pytest.mark.parametrize(

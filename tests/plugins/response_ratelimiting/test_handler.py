@@ -67,6 +67,7 @@ def headers(request: FakeRequest) -> dict[str, str]:
         ([b"video=0,image=-1"], {}),
         ([b"video,image=x,=2,video=1=2"], {}),
         ([b"video=1.5,image=\xb2"], {}),
+        ([b"video=" + b"9" * 5000, b"image=2000000000000"], {"video": 10**12, "image": 10**12}),
     ],
 )
 def test_what_was_used_is_read(values: list[bytes], expected: dict[str, int]) -> None:
