@@ -27,6 +27,7 @@ from kongtx.admin.answers import (
 )
 from kongtx.admin.bodies import Body, parse_body, parse_query
 from kongtx.admin.call import Call
+from kongtx.admin.redaction import redacted
 from kongtx.admin.routing import Endpoint, Router, parameters
 from kongtx.admin.settings import AdminSettings
 from kongtx.db.errors import StoreError
@@ -153,6 +154,8 @@ class AdminResource(Resource):
             # Kong leaves these to nginx's pages; clients are better off with JSON.
             text = "Not found" if answer.status == 404 else HTTPStatus(answer.status).phrase
             answer = message(answer.status, text, **answer.headers)
+        if self.settings.redacts_keys:
+            answer = redacted(answer)
         payload = answer.payload()
         request.setResponseCode(answer.status)
         headers = request.responseHeaders

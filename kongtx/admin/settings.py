@@ -23,6 +23,7 @@ class AdminSettings:
     @ivar role: C{traditional}, C{control_plane} or C{data_plane}.
     @ivar wasm: whether filter chains can be used.
     @ivar auth: C{off}, C{basic} or C{token}.
+    @ivar redacts_keys: whether answers hide private keys.
     @ivar users: for C{basic}: passwords by user name.
     @ivar tokens: for C{token}: the tokens that are good, by any name to log them under.
     """
@@ -35,5 +36,6 @@ class AdminSettings:
     role: str = "traditional"
     wasm: bool = False
     auth: str = "off"
+    redacts_keys: bool = False
     users: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     tokens: Mapping[str, str] = attrs.field(factory=dict, repr=False)

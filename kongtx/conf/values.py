@@ -73,6 +73,7 @@ class Values:
     status_listen: tuple[str, ...]
     admin_auth: Literal["off", "basic", "token"]
     admin_auth_token: str | None
+    admin_redact_keys: bool
     admin_auth_user: str | None
     admin_auth_password: str | None
     nginx_user: str | None

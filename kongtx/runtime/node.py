@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -51,7 +52,7 @@ from kongtx.runtime.nodeinfo import NodeInfo
 from kongtx.runtime.schemas import make_registry
 from kongtx.runtime.settings import admin_settings, gateway_settings
 from kongtx.runtime.snapshot import Rows, SnapshotKeeper
-from kongtx.runtime.tls import ListenerTLS, client_material
+from kongtx.runtime.tls import EXPIRY_INTERVAL, ListenerTLS, client_material
 from kongtx.runtime.vaults import Vaults
 from kongtx.tls.handshake import Handshake
 
@@ -167,6 +168,9 @@ class GatewayNode(MultiService):
             hosts = [listen.host for listen in self.conf.admin_listeners]
             warn_when_open(admin_settings(self.conf), hosts, mutual_tls=False)
         self._listen()
+        self.context.timers.every(
+            "certificates: expiry", EXPIRY_INTERVAL, self._warn_of_expiry, first=0, scope="node"
+        )
         self.is_serving = True
 
     def _listen(self) -> None:
@@ -259,6 +263,9 @@ class GatewayNode(MultiService):
                 if context is None:
                     context = HandshakeContext(handshake)
                 handler.certificate(context)
+
+    def _warn_of_expiry(self) -> None:
+        self.listener_tls.warn_of_expiry(datetime.now(UTC))
 
     def _update_material(self, rows: Rows, touched: Mapping[str, set[str]]) -> None:
         if touched["certificates"] or touched["ca_certificates"]:

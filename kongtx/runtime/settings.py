@@ -59,6 +59,7 @@ def admin_settings(conf: Configuration) -> AdminSettings:
         role=conf.role,
         wasm=conf.wasm,
         auth=conf.admin_auth,
+        redacts_keys=conf.admin_redact_keys,
         users={conf.admin_auth_user: password} if conf.admin_auth_user and password else {},
         tokens={"admin_auth_token": token} if token else {},
     )

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from twisted.logger import Logger
+
 from kongtx.conf import Configuration
+from kongtx.errors import KongtxError
 from kongtx.net import openssl
 from kongtx.runtime.certificates import client_pair, configured_pairs
 from kongtx.runtime.errors import ListenError
 from kongtx.runtime.listeners import Listener
 from kongtx.runtime.snapshot import Rows
 from kongtx.tls.asking import AskedNames, asked_names
-from kongtx.tls.certificates import ServerCertificates
+from kongtx.tls.certificates import ServerCertificates, pairs_of
 from kongtx.tls.client import ClientMaterial
 from kongtx.tls.contexts import server_context
 from kongtx.tls.errors import TLSError
+from kongtx.tls.expiry import report_expiry
 from kongtx.tls.handshake import Handshake
 from kongtx.tls.listening import CertificateChooser, Hook, SharedTickets
 from kongtx.tls.pairs import Pair
 from kongtx.tls.tickets import read_secret
 
-#: What is spoken over TLS; HTTP/2 comes first where a proxy listener has it.
+#: What is spoken over TLS, the best first: with and without HTTP/2.
+HTTP2_ALPN = ("h2", "http/1.1")
 ALPN = ("http/1.1",)
-ALPN_HTTP2 = ("h2", *ALPN)
+#: Seconds between two looks at the certificates' dates.
+EXPIRY_INTERVAL = 86400.0
+
+log = Logger()
 
 
 def client_material(conf: Configuration, resolve: Callable[[str], str]) -> ClientMaterial:
@@ -52,7 +61,7 @@ class ListenerTLS:
 
     @param resolve: gives what a vault reference stands for.
     @param wanting: names of the plugins that want to see client certificates.
-    @ivar certificates: of the store, for proxy listeners.
+    @ivar certificates: of the store, for proxy listeners, by the protocols to agree on.
     @ivar hooks: called in each handshake of a proxy listener.
     """
 
@@ -65,14 +74,16 @@ class ListenerTLS:
     ) -> None:
         self._conf = conf
         self._policy = conf.tls_policy
-        # ALPN is a matter of the context, and each certificate has its own.
-        self.certificates, self._with_http2 = (
-            ServerCertificates(partial(server_context, self._policy, alpn=alpn), resolve)
-            for alpn in (ALPN, ALPN_HTTP2)
-        )
+        self._resolve = resolve
+        self.certificates = {
+            alpn: ServerCertificates(partial(server_context, self._policy, alpn=alpn), resolve)
+            for alpn in (ALPN, HTTP2_ALPN)
+        }
         self.hooks: list[Hook] = [self._ask]
         self._wanting = wanting
         self._asked = AskedNames()
+        self._listeners: list[Listener] = []
+        self._rows: Rows = {}
         self._tickets: SharedTickets | None = None
         if self._policy.has_session_tickets and openssl.is_supported():
             secret = read_secret(conf.prefixed("ssl"))
@@ -85,30 +96,33 @@ class ListenerTLS:
         """
         if not listener.listen.ssl:
             return None
+        self._listeners.append(listener)
+        alpn = HTTP2_ALPN if listener.kind == "proxy" and listener.listen.http2 else ALPN
         try:
             pairs: Sequence[Pair] = configured_pairs(self._conf, listener.kind)
-            http2 = listener.kind == "proxy" and listener.listen.http2
-            context = server_context(self._policy, pairs, ALPN_HTTP2 if http2 else ALPN)
+            context = server_context(self._policy, pairs, alpn)
         except (TLSError, OSError) as error:
             raise ListenError(
                 f"cannot speak TLS on {listener.listen.address} ({listener.kind}_listen): {error}"
             ) from error
         if listener.kind == "proxy":
-            certificates = self._with_http2 if http2 else self.certificates
-            context.sni_callback = CertificateChooser(certificates, self.hooks)
+            context.sni_callback = CertificateChooser(self.certificates[alpn], self.hooks)
         if self._tickets is not None:
             self._tickets.add(context)
         return context
 
     def update(self, rows: Rows, touched: Mapping[str, set[str]]) -> None:
         """Follow the snapshot: what changed in the store is seen by the next handshake."""
-        for certificates in (self.certificates, self._with_http2):
+        for certificates in self.certificates.values():
             if touched["vaults"]:
                 certificates.forget()
             if touched["certificates"] or touched["snis"]:
                 certificates.update(
                     rows["certificates"], rows["snis"].values(), touched["certificates"]
                 )
+        if touched["certificates"] or touched["ca_certificates"]:
+            self._rows = rows
+
         if touched["plugins"] or touched["routes"]:
             plugins, routes = rows["plugins"].values(), rows["routes"].values()
             self._asked = asked_names(plugins, routes, self._wanting)
@@ -116,6 +130,20 @@ class ListenerTLS:
     def _ask(self, handshake: Handshake) -> None:
         if self._asked.asks(handshake.server_name):
             handshake.request_client_certificate()
+
+    def warn_of_expiry(self, now: datetime.datetime) -> None:
+        """Log which certificates have expired or are about to."""
+        for kind in {listener.kind for listener in self._listeners}:
+            for pair in configured_pairs(self._conf, kind):
+                report_expiry(pair.what, pair.chain, now)
+        for row in self._rows.get("certificates", {}).values():
+            try:
+                for pair in pairs_of(row, self._resolve):
+                    report_expiry(pair.what, pair.chain, now)
+            except KongtxError as error:
+                log.error("certificate {id}: {error}", id=row["id"], error=str(error))
+        for row in self._rows.get("ca_certificates", {}).values():
+            report_expiry(f"CA certificate {row['id']}", row["cert"], now)
 
     def stop(self) -> None:
         """Change ticket keys no more."""

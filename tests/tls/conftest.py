@@ -20,10 +20,20 @@ from tests.tls.kit import authority, ca_pem, chain_pem, crl_pem, issued, key_pem
 @pytest.fixture
 def errors() -> Iterator[list[str]]:
     """The lines that are logged as errors or worse, without time and source."""
+    yield from _lines(LogLevel.error, LogLevel.critical)
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """The lines that are logged as warnings or worse, without time and source."""
+    yield from _lines(LogLevel.warn, LogLevel.error, LogLevel.critical)
+
+
+def _lines(*levels: object) -> Iterator[list[str]]:
     lines: list[str] = []
 
     def observe(event: dict[str, object]) -> None:
-        if event.get("log_level") in (LogLevel.error, LogLevel.critical):
+        if event.get("log_level") in levels:
             lines.append(formatEvent(event))
 
     globalLogPublisher.addObserver(observe)

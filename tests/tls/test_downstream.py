@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import datetime
+import socket
 import ssl
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.threads import deferToThread
 
+from kongtx.pdk.errors import ArgumentError, PhaseError
+from kongtx.plugins.base import Plugin
+from kongtx.schema import Subschema, boolean, record
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
-from tests.tls.kit import client_context, entity, get, issued, port_of, stored
+from tests.tls.kit import (
+    chain_pem,
+    client_context,
+    entity,
+    get,
+    issued,
+    port_of,
+    stored,
+    with_certificate,
+)
 
 Make = Callable[..., Awaitable[GatewayUnderTest]]
 
@@ -97,3 +113,149 @@ async def test_a_certificate_comes_in_the_kind_that_the_client_can_use(secure: M
             seen = await get(port_of(gateway.url), name, context=context)
             assert seen.names == [shown]
             assert kind in type(seen.certificate.public_key()).__name__
+
+
+def _speak_http2(port: int, name: str) -> tuple[str | None, int]:
+    """What ALPN chose, and the type of the first frame that comes back (RFC 9113 §4.1)."""
+    context = client_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        context.wrap_socket(plain, server_hostname=name) as tls,
+    ):
+        tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+        return tls.selected_alpn_protocol(), tls.recv(9)[3]
+
+
+@pytest_twisted.ensureDeferred
+async def test_http2_is_agreed_on_where_the_listener_has_it(secure: Make) -> None:
+    gateway = await secure(proxy_listen="127.0.0.1:0 http2 ssl")
+    await gateway.add({"certificates": [entity(issued("own.test"), "own.test")]})
+    port = port_of(gateway.url)
+    for name in ("other.test", "own.test"):
+        assert await deferToThread(_speak_http2, port, name) == ("h2", 4)
+        assert (await get(port, name)).alpn == "http/1.1"
+    plain = await secure()
+    context = client_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    assert (await get(port_of(plain.url), context=context)).alpn == "http/1.1"
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_certificate_phase_can_ask_and_end_sessions(
+    make_gateway: Make, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    class Asking(Plugin):
+        name = "asking"
+        priority = 10
+        subschema = Subschema({"config": record({"ask": boolean(default=True)})})
+
+        def certificate(self, config: Any, kong: Any) -> None:
+            seen.append((kong.raw.sni, config["ask"]))
+            with pytest.raises(PhaseError):
+                kong.client.tls.get_full_client_certificate_chain()
+            with pytest.raises(PhaseError):
+                kong.request.get_path()
+            if kong.raw.sni == b"broken.test":
+                raise RuntimeError("broken")
+            kong.client.tls.disable_session_reuse()
+            kong.client.tls.request_client_certificate()
+
+        def access(self, config: Any, kong: Any) -> None:
+            seen.append(kong.client.tls.get_full_client_certificate_chain())
+            kong.client.tls.set_client_verify("FAILED:not looked at")
+            with pytest.raises(ArgumentError):
+                kong.client.tls.set_client_verify("maybe")
+            with pytest.raises(PhaseError):
+                kong.client.tls.request_client_certificate()
+
+    monkeypatch.setattr("kongtx.runtime.node.load", lambda names: {"asking": Asking()})
+    gateway = await make_gateway({**services(upstream), "plugins": [{"name": "asking"}]}, **TLS)
+    leaf = issued("client.test")
+    context = with_certificate(client_context(), leaf)
+    first = await get(port_of(gateway.url), "a.test", context=context)
+    again = await get(port_of(gateway.url), "a.test", context=context, session=first.session)
+    assert (first.status, again.status, again.resumed) == (200, 200, False)
+    assert seen == [(b"a.test", True), chain_pem(leaf)] * 2
+    with pytest.raises(ssl.SSLError):
+        await get(port_of(gateway.url), "broken.test")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_unusable_certificate_fails_its_handshakes_alone(
+    secure: Make, errors: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await secure()
+    pair = stored(issued("a.test"), "a.test")
+    monkeypatch.setenv("ITS_KEY", stored(issued("b.test"))["key"])
+    row = await gateway.store["certificates"].insert({**pair, "key": "{vault://env/its-key}"})
+    with pytest.raises(ssl.SSLError):
+        await get(port_of(gateway.url), "a.test")
+    why = "the private key does not belong to the certificate"
+    line = f"TLS handshake for a.test is refused: certificate {row['id']}: {why}"
+    assert errors == [line]
+    assert (await get(port_of(gateway.url), "other.test")).status == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_certificates_that_end_soon_are_told_of(secure: Make, logged: list[str]) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    gateway = await secure()
+    soon = stored(issued("soon.test", not_after=now + datetime.timedelta(days=10)), "soon.test")
+    row = await gateway.store["certificates"].insert(soon)
+    gateway.node.listener_tls.warn_of_expiry(now)
+    [line] = [line for line in logged if "expires" in line]
+    assert line.startswith(f"certificate {row['id']} expires on ")
+    assert line.endswith(", in 9 days")
+
+
+@pytest.mark.parametrize(
+    ("suite", "version", "works"),
+    [
+        ("modern", "TLSv1_2", False),
+        ("modern", "TLSv1_3", True),
+        ("intermediate", "TLSv1_1", False),
+        ("intermediate", "TLSv1_2", True),
+        ("old", "TLSv1", True),
+        ("old", "TLSv1_1", True),
+        ("fips", "TLSv1_3", False),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_the_cipher_suite_allows_versions(
+    secure: Make, suite: str, version: str, works: bool
+) -> None:
+    gateway = await secure(ssl_cipher_suite=suite)
+    context = client_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    if works:
+        assert (await get(port_of(gateway.url), context=context)).status == 200
+    else:
+        with pytest.raises(ssl.SSLError):
+            await get(port_of(gateway.url), context=context)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_configured_certificates_replace_the_default(secure: Make) -> None:
+    pairs = [stored(issued("conf.test", kind=kind)) for kind in ("RSA", "ECDSA")]
+    gateway = await secure(
+        ssl_cert=[pair["cert"] for pair in pairs], ssl_cert_key=[pair["key"] for pair in pairs]
+    )
+    assert (await get(port_of(gateway.url), "any.test")).names == ["conf.test"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_tickets_can_be_turned_off(secure: Make) -> None:
+    for tickets, resumed in (("on", True), ("off", False)):
+        gateway = await secure(ssl_session_tickets=tickets)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = client_context()
+            context.maximum_version = version
+            first = await get(port_of(gateway.url), context=context)
+            again = await get(port_of(gateway.url), context=context, session=first.session)
+            assert again.resumed == resumed

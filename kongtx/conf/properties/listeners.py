@@ -4,6 +4,7 @@ from kongtx.conf.properties.model import (
     Mark,
     Section,
     array,
+    boolean,
     duration,
     enumeration,
     size,
@@ -73,6 +74,12 @@ SECTION = Section(
             None,
             "The token for ``admin_auth = token``; clients send it as ``Authorization: Bearer``.",
             sensitive=True,
+        ),
+        boolean(
+            "admin_redact_keys",
+            "off",
+            """Whether answers of the Admin API hide private keys: ``[redacted]`` stands for them.
+            They can still be written; vault references are shown as they are.""",
         ),
         string("admin_auth_user", None, "The name for ``admin_auth = basic``."),
         string(
