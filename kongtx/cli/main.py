@@ -17,6 +17,7 @@ VERBS = (
     "drain",
     "health",
     "hybrid",
+    "manhole",
     "migrations",
     "plugin",
     "prepare",

@@ -19,6 +19,7 @@ from kongtx.cli.options import (
 )
 from kongtx.cli.output import Output, show_log
 from kongtx.conf import Configuration
+from kongtx.conf.loader import Value
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -34,6 +35,7 @@ class StartOptions:
     lock_timeout: float
     nginx_conf: str | None
     nginx_conf_flags: str | None
+    dev: bool
 
 
 def start_options(function: _Function) -> _Function:
@@ -55,6 +57,11 @@ def start_options(function: _Function) -> _Function:
             show_default=True,
             metavar="SECONDS",
             help="Time to wait for another node that migrates.",
+        ),
+        click.option(
+            "--dev",
+            is_flag=True,
+            help="Development: reload when plugins' code changes, show tracebacks in answers.",
         ),
         nginx_options,
     )
@@ -95,7 +102,7 @@ def checked_configuration(output: Output, options: StartOptions) -> Configuratio
         options.conf,
         options.prefix,
         strict=True,
-        overrides=_timeouts(options.db_timeout),
+        overrides=_overrides(options),
     )
     conf.require_supported()
     return conf
@@ -115,7 +122,11 @@ def run(output: Output, conf: Configuration) -> None:
         output.info("kongtx started")
 
 
-def _timeouts(seconds: float | None) -> dict[str, int]:
-    if seconds is None:
-        return {}
-    return dict.fromkeys(("pg_timeout", "cassandra_timeout"), round(seconds * 1000))
+def _overrides(options: StartOptions) -> dict[str, Value]:
+    overrides: dict[str, Value] = {}
+    if options.db_timeout is not None:
+        names = ("pg_timeout", "cassandra_timeout")
+        overrides.update(dict.fromkeys(names, round(options.db_timeout * 1000)))
+    if options.dev:
+        overrides["dev"] = "on"
+    return overrides

@@ -38,6 +38,8 @@ class Values:
     opentelemetry_tracing_sampling_rate: float
     tracing_sampling_rate: float
     plugins: tuple[str, ...]
+    dev: bool
+    manhole: Literal["off", "unix"]
     dedicated_config_processing: bool
     privileged_worker: bool | None
     pluginserver_names: tuple[str, ...]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.proxy import pages
@@ -14,6 +15,7 @@ from kongtx.proxy.bodies import BodyStore
 from kongtx.proxy.errors import BodyLost
 from kongtx.proxy.forwarding import DROPPED
 from kongtx.proxy.interfaces import BodyTooLarge, IRequestContext, ITry, ShortCircuit
+from kongtx.proxy.tracebacks import show
 
 if TYPE_CHECKING:
     from kongtx.balancer.hashing import HashCookie
@@ -393,8 +395,7 @@ class RequestContext:
         """
         if message is None:
             message = pages.error_message(status)
-        fields = self._fields
-        if self.minor == 2 and fields.get(b"content-type", b"").startswith(pages.GRPC):
+        if self._is_grpc():
             return Answer(
                 status,
                 b"",
@@ -406,12 +407,29 @@ class RequestContext:
                 ),
                 source,
             )
-        accept = fields.get(b"accept")
-        if accept is not None:
-            accept = b",".join(value for name, value in self.headers if name == b"accept")
-        chosen = pages.negotiate(accept)
+        chosen = self._accepted()
         body = self.gateway.pages.render(chosen, message, self.request_id)
         return Answer(status, body, (*headers, (b"Content-Type", chosen)), source)
+
+    def failure_answer(self, failure: Failure | None = None) -> Answer:
+        """The answer to a request that failed: only in development mode it tells why.
+
+        @param failure: L{None} for the exception that is being handled.
+        """
+        if not self.gateway.shows_tracebacks or self._is_grpc():
+            return self.error_answer(500, None)
+        chosen, body = show(failure or Failure(), self._accepted(), self.request_id)
+        return Answer(500, body, ((b"Content-Type", chosen),), "error")
+
+    def _is_grpc(self) -> bool:
+        return self.minor == 2 and self._fields.get(b"content-type", b"").startswith(pages.GRPC)
+
+    def _accepted(self) -> bytes:
+        """The type of error bodies that the client accepts."""
+        accept = self._fields.get(b"accept")
+        if accept is not None:
+            accept = b",".join(value for name, value in self.headers if name == b"accept")
+        return pages.negotiate(accept)
 
 
 def _check_field(name: bytes, value: bytes) -> None:

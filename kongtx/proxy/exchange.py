@@ -164,7 +164,7 @@ class Exchange(Forwarding):
 
     def _handler_failed(self, name: str) -> None:
         report(self.phase, name)
-        self.answer = self.error_answer(500, "An unexpected error occurred")
+        self.answer = self.failure_answer()
 
     def _waiting_failed(self, failure: Failure, name: str) -> None:
         error = failure.value
@@ -175,7 +175,7 @@ class Exchange(Forwarding):
                 self.answer_page(error.status)
             return
         log.failure("{plugin}: {phase} failed", failure=failure, plugin=name, phase=self.phase)
-        self.answer = self.error_answer(500, "An unexpected error occurred")
+        self.answer = self.failure_answer(failure)
 
     def _rewritten(self) -> None:
         answer = self.answer

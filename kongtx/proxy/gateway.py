@@ -60,6 +60,8 @@ class GatewaySettings:
     #: Templates' texts by C{html}, C{json}, C{xml}, C{plain}.
     error_templates: Mapping[str, str] = attrs.Factory(dict)
     allow_debug_header: bool = False
+    #: Whether answers tell why a plugin failed; for development alone.
+    show_tracebacks: bool = False
     #: The port that clients see, by the listener's.
     port_maps: Mapping[int, int] = attrs.Factory(dict)
     limits: Limits = Limits()  # noqa: RUF009 (frozen)
@@ -149,6 +151,7 @@ class Gateway:
             and self.sends_request_id
         )
         self.allows_debug_header = settings.allow_debug_header
+        self.shows_tracebacks = settings.show_tracebacks
         self.trusted_peers = TrustedPeers(settings.trusted_ips)
         self._real_ip_header = settings.real_ip_header.lower().replace("_", "-").encode()
         self.port_maps = settings.port_maps

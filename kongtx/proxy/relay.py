@@ -10,11 +10,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kongtx.balancer.interfaces import IBalancer, IPeer
-from kongtx.errors import KongtxError
 from kongtx.http.client import ClientChannel
 from kongtx.proxy.answers import Answering, milliseconds, sendable, without
 from kongtx.proxy.context import Try
 from kongtx.proxy.forwarding import response_headers, wants_trailers
+from kongtx.proxy.interfaces import ShortCircuit
 from kongtx.proxy.phases import EMPTY, as_deferred, report
 from kongtx.proxy.routes import RouteState
 
@@ -344,11 +344,11 @@ class Relaying(Answering):
             waiting = None
             try:
                 waiting = handler(self)
-            except KongtxError:
+            except ShortCircuit:
                 pass
             except Exception:
                 report("response", name)
-                self.answer = self.error_answer(500, None)
+                self.answer = self.failure_answer()
             if waiting is not None:
                 deferred = as_deferred(waiting)
                 deferred.addErrback(self._response_failed, name)
@@ -369,9 +369,9 @@ class Relaying(Answering):
             self._run_response(index if self.answer is None else len(self._chain.response))
 
     def _response_failed(self, failure: Failure, name: str) -> None:
-        if not isinstance(failure.value, KongtxError):
+        if not isinstance(failure.value, ShortCircuit):
             log.failure("{plugin}: {phase} failed", failure=failure, plugin=name, phase="response")
-            self.answer = self.error_answer(500, None)
+            self.answer = self.failure_answer(failure)
 
     # -- the client --------------------------------------------------------------------------
     def client_paused(self) -> None:

@@ -153,7 +153,7 @@ class MainService(Service):
 
     def _make_engine(self, logs: Logs) -> Any:
         if self.conf.worker_count == 0:
-            return SingleProcess(self._reactor, node=self._node, logs=logs)
+            return SingleProcess(self._reactor, node=self._node, logs=logs, reload=self.reload)
         return Workers(
             self._reactor,
             self.conf,
@@ -161,6 +161,7 @@ class MainService(Service):
             reactor_name=self._reactor_name,
             user=self._user,
             logs=lambda: self._logs or logs,
+            reload=self.reload,
         )
 
     def _cannot_start(self, failure: Failure) -> Deferred[None]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -43,6 +46,7 @@ from kongtx.proxy.pool import UpstreamPool
 from kongtx.proxy.upstream_tls import UpstreamTLS
 from kongtx.runtime import prefix
 from kongtx.runtime.declarative import DeclarativeLoader
+from kongtx.runtime.dev import CodeWatcher, ask_for_reload, code_of
 from kongtx.runtime.identity import cluster_id, node_id
 from kongtx.runtime.interfaces import INode, NodeContext
 from kongtx.runtime.invalidation import stale_keys
@@ -81,6 +85,9 @@ class GatewayNode(MultiService):
         self._ports: list[IListeningPort] = []
         self._give_up_probes: Callable[[], None] | None = None
         reactor = context.clock
+        if conf.dev:
+            sys.dont_write_bytecode = True  # stale within the second in which code changes twice
+        began_ns = time.time_ns()
         self.plugins = {**load(conf.plugins), **by_name(plugins)}
         self.registry = make_registry(conf, self.plugins)
         self.store = Store(self.registry, make_connector(conf, reactor), reactor)
@@ -134,6 +141,12 @@ class GatewayNode(MultiService):
             tls=self.upstream_tls,
         )
         self.is_serving = False
+        self._watcher = self._watch_code(began_ns) if conf.dev else None
+        if conf.manhole == "unix":
+            # Most nodes have none, and need not load an interpreter's editor.
+            from kongtx.runtime.manhole import Manhole  # noqa: PLC0415
+
+            Manhole(self).setServiceParent(self)  # type: ignore[no-untyped-call]
         self.info = NodeInfo(self)
         self._subscriptions = [
             self.store.subscribe(self._written_here),
@@ -210,7 +223,19 @@ class GatewayNode(MultiService):
         """See L{INode.drain}."""
         return Deferred.fromCoroutine(self._drain())
 
+    def _watch_code(self, since_ns: int) -> CodeWatcher | None:
+        """In development mode one worker looks for changed code."""
+        if self.context.worker_id != 0:
+            return None
+        self._log.warn("development mode: answers show tracebacks, and changed code is loaded")
+        ask = partial(ask_for_reload, self.context.bus, self.plugins)
+        watcher = CodeWatcher(code_of(self.plugins), ask, self.context.clock, since_ns)
+        watcher.setServiceParent(self)  # type: ignore[no-untyped-call]
+        return watcher
+
     async def _drain(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stopService()
         await self._stop_listening()
         await self.gateway.drain()
 

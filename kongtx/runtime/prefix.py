@@ -50,6 +50,11 @@ def remove_shared_memory(conf: Configuration, but: int | None = None) -> None:
                 os.unlink(each)
 
 
+def manhole_socket(conf: Configuration, worker_id: int, pid: int) -> str:
+    """The path of the socket of a worker's Python prompt."""
+    return os.path.join(conf.socket_path, f"manhole-{worker_id}.{pid}.sock")
+
+
 def make_directories(conf: Configuration, user: User | None) -> None:
     """Make the prefix and what is below it, for the owner alone.
 
@@ -84,7 +89,8 @@ def check_socket_paths(conf: Configuration) -> None:
 
     @raise PrefixError: it is too long.
     """
-    path = events_socket(conf)
+    longest = manhole_socket(conf, 999, 9_999_999)
+    path = longest if conf.manhole == "unix" else events_socket(conf)
     if len(os.fsencode(path)) > MAX_SOCKET_PATH:
         raise PrefixError(
             f"the prefix is too long: {path} has {len(os.fsencode(path))} bytes, and the path of a "

@@ -29,6 +29,7 @@ def gateway_settings(conf: Configuration) -> GatewaySettings:
             kind: Path(path).read_text(encoding="utf-8") for kind, path in templates.items() if path
         },
         allow_debug_header=conf.allow_debug_header,
+        show_tracebacks=conf.dev,
         port_maps=conf.host_ports,
         limits=_limits(conf),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -12,6 +13,7 @@ from zope.interface import implementer
 from kongtx.conf import Configuration
 from kongtx.events.local import LocalEventBus, LocalLeases
 from kongtx.lib.loglevel import notice
+from kongtx.runtime.dev import forget
 from kongtx.runtime.engine import IEngine
 from kongtx.runtime.host import NodeHost, find_builder
 from kongtx.runtime.listeners import Listener, ListenerSet
@@ -43,12 +45,21 @@ class SingleProcess:
 
     @param node: dotted name of what to run.
     @param logs: those of the process.
+    @param reload: called when code has changed, in development mode.
     """
 
-    def __init__(self, reactor: Any, *, node: str, logs: Logs) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        node: str,
+        logs: Logs,
+        reload: Callable[[], object] = lambda: None,
+    ) -> None:
         self._reactor = reactor
         self._node = node
         self._logs = logs
+        self._reload = reload
         self._current: _Run | None = None
         self._leaving: list[_Run] = []
 
@@ -82,6 +93,7 @@ class SingleProcess:
     def _make(self, conf: Configuration, listeners: ListenerSet) -> _Run:
         bus = LocalEventBus(self._reactor, pid=os.getpid())
         bus.serve("runtime.pids", lambda data, peer: self._pids())
+        bus.serve("runtime.reload", lambda data, peer: self._code_changed(data))
         host = NodeHost(
             conf,
             self._reactor,
@@ -93,6 +105,11 @@ class SingleProcess:
             worker_count=1,
         )
         return _Run(host, bus, conf.nginx_main_worker_shutdown_timeout_seconds)
+
+    def _code_changed(self, packages: list[str]) -> None:
+        """Plugins' code is imported anew; kongtx's own stays as it is in this process."""
+        forget(packages)
+        self._reactor.callLater(0, self._reload)
 
     @staticmethod
     def _pids() -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Workers:
     @param reactor_name: of the reactor that each worker installs.
     @param user: whom workers become.
     @param logs: gives the logs of this process, whose level is that of the node.
+    @param reload: called when a worker asks for it, in development mode.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Workers:
         reactor_name: str,
         user: User | None,
         logs: Callable[[], Logs],
+        reload: Callable[[], object] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self._prefix = conf.prefix
@@ -60,6 +62,7 @@ class Workers:
         self.broker = EventBroker(reactor, events_socket(conf))
         self.broker.serve("runtime.ready", self._worker_is_ready)
         self.broker.serve("runtime.pids", lambda data, peer: self._pids())
+        self.broker.serve("runtime.reload", lambda data, peer: self._asked_to(reload))
         self.broker.subscribe(
             RUNTIME_CHANNEL, "log_level", lambda data, *_: set_level(self._logs(), data)
         )
@@ -72,6 +75,10 @@ class Workers:
         if control.level is control.configured:
             return None
         return {"level": control.level.label, "timeout_s": control.remaining_s()}
+
+    def _asked_to(self, reload: Callable[[], object]) -> None:
+        """A worker asks to be replaced: it gets its answer first."""
+        self._reactor.callLater(0, reload)
 
     def _pids(self) -> dict[str, Any]:
         return {"master": os.getpid(), "workers": self.pids()}

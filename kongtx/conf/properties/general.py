@@ -146,6 +146,21 @@ SECTION = Section(
             that is configured is not loaded.""",
         ),
         boolean(
+            "dev",
+            "off",
+            """Development mode, which ``kongtx start --dev`` turns on: workers are reloaded when
+            the code of a plugin changes that does not come with kongtx, and answers show the
+            tracebacks of plugins that fail. Never use it where strangers can reach the node.""",
+        ),
+        enumeration(
+            "manhole",
+            "off",
+            ("off", "unix"),
+            """Whether each worker has a Python prompt into itself, for looking at what is going
+            on: ``unix`` opens a socket in the directory ``sockets`` of the prefix, for the
+            node's own user and root alone. ``kongtx manhole`` connects to it.""",
+        ),
+        boolean(
             "dedicated_config_processing",
             "on",
             """Keeps configuration work of Kong's data planes in a process of its own. kongtx
