@@ -38,6 +38,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("KONG_", "KONGTX_"))]:
         monkeypatch.delenv(name)
+    # A node may run on this machine, where nodes run by default.
+    default = str(tmp_path / "default-prefix")
+    monkeypatch.setattr("kongtx.conf.loader.default_prefix", lambda *_: default)
     monkeypatch.setattr("kongtx.cli.nodes.SEARCH_PATHS", ("/nowhere/kongtx.conf",))
     monkeypatch.setattr("kongtx.cli.check.SEARCH_PATHS", ("/nowhere/kongtx.conf",))
 

@@ -30,7 +30,7 @@ def free_port() -> int:
 def ask(url: str, **headers: str) -> tuple[int, Any]:
     request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:
@@ -77,7 +77,7 @@ def test_it_proxies_something_real_and_stops_cleanly_twice(tmp_path: Path) -> No
             assert len(ask(f"http://127.0.0.1:{admin}/services")[1]["data"]) == 2
         finally:
             process.send_signal(signal.SIGINT)
-            output = process.communicate(timeout=20)[0].decode()
+            output = process.communicate(timeout=60)[0].decode()
         assert process.returncode == 0, output
         assert f"curl {url}/echo/hello" in output
         assert "has stopped" in output

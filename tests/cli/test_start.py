@@ -85,13 +85,13 @@ class Node:
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Run a command. Gives its exit code and what it printed."""
         process = self.popen(*arguments)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=90)
         return process.returncode, out, err
 
     def ask(self, port: int | None = None) -> str:
         """The process id of the worker that answers."""
         url = f"http://127.0.0.1:{port or self.port}/"
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return str(response.read().decode().split()[0])
 
     def master(self) -> int | None:
@@ -108,7 +108,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     pid = node.master()
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
-        if not wait_until(lambda: node.master() is None, 5):
+        if not wait_until(lambda: node.master() is None, 60):
             os.kill(pid, signal.SIGKILL)
 
 
@@ -121,10 +121,10 @@ def test_a_node_starts_serves_reloads_and_stops(node: Node) -> None:
         "",
     )
     assert node.run("reload", "-p", "prefix") == (0, "kongtx reloaded\n", "")
-    assert wait_until(lambda: node.ask() != worker, 10)
+    assert wait_until(lambda: node.ask() != worker, 60)
     assert node.master() == master
     assert node.run("stop", "-p", "prefix") == (0, "kongtx stopped\n", "")
-    assert wait_until(lambda: node.master() is None, 10)
+    assert wait_until(lambda: node.master() is None, 60)
 
 
 def test_starting_twice_leaves_the_first_alone(node: Node) -> None:
@@ -160,7 +160,7 @@ def test_a_reload_takes_what_a_file_sets(node: Node) -> None:
         except OSError:
             return False
 
-    assert wait_until(answers, 10)
+    assert wait_until(answers, 60)
     assert effective.read(str(node.prefix)).proxy_listen == (f"127.0.0.1:{port}",)
 
 
@@ -212,7 +212,7 @@ def test_a_restart_in_a_prefix_needs_a_node_there(node: Node) -> None:
 def test_the_foreground_lasts_until_the_node_is_stopped(node: Node) -> None:
     node.configure(nginx_daemon="off", nginx_worker_processes="1")
     process = node.popen("start", "-c", "my.conf")
-    assert wait_until(lambda: node.master() == process.pid, 10)
+    assert wait_until(lambda: node.master() == process.pid, 60)
 
     def answers() -> bool:
         try:
@@ -220,10 +220,10 @@ def test_the_foreground_lasts_until_the_node_is_stopped(node: Node) -> None:
         except OSError:
             return False
 
-    assert wait_until(answers, 10)
+    assert wait_until(answers, 60)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=90)
     assert process.returncode == 0
     assert node.master() is None
 
@@ -304,7 +304,7 @@ def test_a_gateway_starts_with_a_declarative_file(node: Node) -> None:
     statuses = []
     for path in ("/", "/there"):
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"http://127.0.0.1:{node.port}{path}", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{node.port}{path}", timeout=60)
         statuses.append(caught.value.code)
         caught.value.close()
     assert statuses == [404, 502]

@@ -86,7 +86,7 @@ def start(upstream):
 def post(node, number):
     """Send a body and get it back, on a connection of its own."""
     body = b"%d " % number * 1000
-    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
     try:
         connection.request("POST", "/slow" if number % 50 == 0 else "/", body)
         response = connection.getresponse()

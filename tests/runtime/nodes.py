@@ -6,15 +6,23 @@ import signal
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
 from zope.interface import implementer
 
+from kongtx.lib.loglevel import notice
 from kongtx.runtime.errors import WorkerError
 from kongtx.runtime.host import change_log_level
 from kongtx.runtime.interfaces import INode
 
+log = Logger()
+
+#: Seconds that some paths take.
+DELAYS = {"/slow": 0.5, "/endless": 60}
+
 
 class Echo(Protocol):
-    """One request a connection. The answer's body is C{pid worker_id}; C{/slow} takes 0.5 s.
+    """One request a connection. The answer's body is C{pid worker_id}; C{/slow} takes 0.5 s and
+    C{/endless} a minute, both being logged as they come.
 
     C{/die} kills the worker, C{/publish} tells every worker to remember, C{/remember} answers.
     """
@@ -33,7 +41,9 @@ class Echo(Protocol):
             path = self.received.split(b" ", 2)[1].decode()
             if path == "/die":
                 os.kill(os.getpid(), signal.SIGKILL)
-            delay = 0.5 if path == "/slow" else 0
+            delay = DELAYS.get(path, 0)
+            if delay:
+                notice(log, "waiting for {path}", path=path)
             self.answering = self.node.context.clock.callLater(delay, self.answer, path)
 
     def answer(self, path):

@@ -23,6 +23,10 @@ print("started")
 """
 
 
+#: Seconds to wait for what should take a moment: a busy machine is no reason to fail.
+WAIT = 90
+
+
 def free_port():
     """A port on which nobody listens just now."""
     with socket.socket() as probe:
@@ -81,7 +85,7 @@ class RunningNode:
         except FileNotFoundError:
             return ""
 
-    def wait_for_log(self, text, count=1, timeout=30):
+    def wait_for_log(self, text, count=1, timeout=WAIT):
         def seen():
             if self.process is not None and self.process.poll() is not None:
                 raise AssertionError(f"the node ended: {self.process.stderr.read()}{self.log()}")
@@ -99,7 +103,7 @@ class RunningNode:
         if self.process.poll() is None:
             self.send(number)
         try:
-            code = self.process.wait(30)
+            code = self.process.wait(WAIT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -113,7 +117,7 @@ class RunningNode:
             if self._directory is not None:
                 self._directory.cleanup()
 
-    def get(self, path="/", timeout=30):
+    def get(self, path="/", timeout=WAIT):
         """The body of an answer."""
         with socket.create_connection(("127.0.0.1", self.port), timeout) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -134,11 +138,11 @@ class RunningNode:
             found[worker] = pid
             return len(found) == count
 
-        wait_until(all_found, 30, lambda: f"only {found} answered")
+        wait_until(all_found, WAIT, lambda: f"only {found} answered")
         return found
 
 
-def wait_until(condition, timeout=30, message=lambda: "it did not come true"):
+def wait_until(condition, timeout=WAIT, message=lambda: "it did not come true"):
     """Wait for something that another process does."""
     end = time.monotonic() + timeout
     while not condition():

@@ -116,7 +116,7 @@ def test_a_graceful_stop_waits_for_the_request_in_flight(start, workers):
     node = start(nginx_worker_processes=workers)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         slow = pool.submit(node.get, "/slow")
-        time.sleep(0.2)
+        node.wait_for_log("waiting for /slow")
         assert node.stop(signal.SIGQUIT) == 0
         assert slow.result()
 
@@ -124,21 +124,21 @@ def test_a_graceful_stop_waits_for_the_request_in_flight(start, workers):
 def test_a_fast_stop_does_not_wait_for_the_request_in_flight(start):
     node = start()
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        slow = pool.submit(node.get, "/slow")
-        time.sleep(0.2)
+        endless = pool.submit(node.get, "/endless")
+        node.wait_for_log("waiting for /endless")
         assert node.stop(signal.SIGTERM) == 0
         with pytest.raises(ConnectionError):
-            slow.result()
+            endless.result()
 
 
 def test_a_graceful_stop_is_cut_off_after_the_configured_time(start):
     node = start(nginx_main_worker_shutdown_timeout="100ms")
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        slow = pool.submit(node.get, "/slow")
-        time.sleep(0.1)
+        endless = pool.submit(node.get, "/endless")
+        node.wait_for_log("waiting for /endless")
         assert node.stop(signal.SIGQUIT) == 0
         with pytest.raises(ConnectionError):
-            slow.result()
+            endless.result()
     assert "requests that went on for 0.1 s are cut off" in node.log()
 
 
@@ -301,7 +301,7 @@ def test_logs_can_go_to_the_standard_streams(make):
     while not any("kongtx has started" in line for line in lines):
         lines.append(process.stderr.readline())
     process.send_signal(signal.SIGQUIT)
-    _, rest = process.communicate(timeout=15)
+    _, rest = process.communicate(timeout=60)
     written = "".join(lines) + rest
     assert process.returncode == 0
     assert "worker 0 finishes its requests" in written
@@ -381,7 +381,7 @@ def test_workers_whose_master_is_killed_finish_and_end(start):
     pids = node.workers().values()
     with concurrent.futures.ThreadPoolExecutor() as pool:
         slow = pool.submit(node.get, "/slow")
-        time.sleep(0.2)
+        node.wait_for_log("waiting for /slow")
         node.process.kill()
         assert slow.result()
     wait_until(lambda: not any(map(is_alive, pids)))

@@ -19,7 +19,7 @@ def manager(monkeypatch):
         path = os.path.join(directory, "notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
             listening.bind(path)
-            listening.settimeout(10)
+            listening.settimeout(60)
             monkeypatch.setenv("NOTIFY_SOCKET", path)
             yield listening
 

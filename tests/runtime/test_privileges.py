@@ -62,7 +62,7 @@ def test_the_limit_of_open_files(value, soft, wanted):
 def in_a_process(code):
     """What the last line of code prints, as JSON, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

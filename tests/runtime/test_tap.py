@@ -106,7 +106,7 @@ def test_twistd_runs_a_node(directory, workers):
         assert node.get()
         assert running_pid(os.path.join(node.prefix, "pids", "kongtx.pid")) == process.pid
         process.send_signal(signal.SIGQUIT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
         assert "Traceback" not in out
         assert "kongtx has stopped" in node.log()
@@ -123,7 +123,7 @@ def test_twistd_ends_when_the_node_cannot_start(directory):
         ],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         cwd=directory,
         check=False,
     )

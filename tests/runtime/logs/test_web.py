@@ -51,7 +51,7 @@ async def test_a_request_gets_a_line_with_what_is_known_of_it(tmp_path):
     )
     rest, _, took = written.rstrip("\n").rpartition(" ")
     assert rest == f"127.0.0.1 bob POST /x?y=1 HTTP/1.1 201 5 3 y=1 1 3 127.0.0.1 {port} http -"
-    assert 2.0 <= float(took) < 4.0
+    assert 2.0 <= float(took) < 60.0
 
 
 @pytest_twisted.ensureDeferred
