@@ -10,16 +10,18 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.runtime.running import RunningNode, wait_until
-from tests.tls.kit import client_context, entity, fetch, issued, self_signed
+from tests.runtime.running import RunningNode, free_port, wait_until
+from tests.tls.kit import client_context, entity, fetch, issued, self_signed, stored
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,9 +31,10 @@ def start() -> Iterator[Callable[..., RunningNode]]:
     """Starts nodes whose proxy speaks TLS, and ends them after the test."""
     nodes: list[RunningNode] = []
 
-    def run(**values: Any) -> RunningNode:
+    def run(kinds: Sequence[str] = ("proxy",), **values: Any) -> RunningNode:
         values = {"admin_listen": "off", "status_listen": "off", "database": "off", **values}
         node = RunningNode("kongtx.runtime.node.build_node", "http2 ssl reuseport", **values)
+        node.options["kinds"] = list(kinds)
         nodes.append(node)
         return node.start()
 
@@ -69,6 +72,27 @@ def test_every_worker_shows_the_certificates_of_the_store(
     names = {tuple(fetch(node.port, "own.test").names) for _ in range(12)}
     assert names == {("own.test",)}
     assert fetch(node.port, "other.test").names == ["localhost"]
+
+
+@pytest.mark.long
+def test_a_change_is_seen_by_the_next_handshake_of_every_worker(
+    start: Callable[..., RunningNode],
+) -> None:
+    admin = free_port()
+    listen = {"admin_listen": f"127.0.0.1:{admin}", "database": "sqlite"}
+    node = start(nginx_worker_processes="2", kinds=["proxy", "admin"], **listen)
+    url = f"http://127.0.0.1:{admin}/certificates/own.test"
+    headers = {"Content-Type": "application/json"}
+    for names in (["own.test"], ["own.test", "new.test"]):
+        body = json.dumps(stored(issued(*names), "own.test")).encode()
+        urlopen(Request(url, body, headers, method="PUT")).close()
+        # The other worker is told at the same time, and may take some milliseconds.
+        wait_until(partial(_all_show, node.port, names), 5)
+
+
+def _all_show(port: int, names: list[str]) -> bool:
+    """Whether a dozen handshakes, which both workers have their share of, show a certificate."""
+    return all(fetch(port, "own.test").names == names for _ in range(12))
 
 
 def sslyze() -> str:

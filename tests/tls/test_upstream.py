@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 import pytest_twisted
 import treq
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 
+from kongtx.plugins.base import Plugin
+from kongtx.schema import Subschema, record
 from kongtx.testing.gateway import GatewayUnderTest
-from tests.tls.kit import authority, ca_pem, entity, issued, self_signed, stored
+from tests.tls.kit import authority, ca_pem, chain_pem, entity, issued, key_pem, self_signed, stored
 
 Make = Callable[..., Awaitable[GatewayUnderTest]]
 
@@ -47,7 +51,8 @@ def declared(port: int, **service: Any) -> dict[str, Any]:
 
 
 async def ask(gateway: GatewayUnderTest, **headers: str) -> tuple[int, str]:
-    response = await treq.get(f"{gateway.url}/", headers=headers, persistent=False)
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = await treq.get(f"{gateway.url}/", headers=names, persistent=False)
     return response.code, (await response.content()).decode("latin-1")
 
 
@@ -110,6 +115,7 @@ async def test_what_nginx_refuses_it_answers_itself(
     assert what in page
 
 
+UNKNOWN = "unable to get local issuer certificate"
 VERIFIED = {"tls_verify": True, "ca_certificates": [CA]}
 
 
@@ -274,3 +280,128 @@ async def test_connections_are_shared_only_where_all_of_tls_agrees(
         told = (await response.content()).decode()
         assert told.startswith("NONE|" if path in others and path != "same" else "SUCCESS|")
         assert pool.idle_count() == idle
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: entity(issued("upstream.test", not_after=PAST)), "certificate has expired"),
+        (lambda: self_signed("upstream.test"), "self-signed certificate"),
+        (
+            lambda: entity(issued("upstream.test", number=1)),
+            "unable to get local issuer certificate",
+        ),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_an_upstream_that_cannot_be_believed_is_502(
+    make_gateway: Make,
+    nginx: Callable[..., int],
+    directory: Any,
+    errors: list[str],
+    make: Callable[[], dict[str, Any]],
+    why: str,
+) -> None:
+    shown = make()
+    (directory / "server.pem").write_text(shown["cert"])
+    (directory / "server.key").write_text(shown["key"])
+    port = nginx("off")
+    entities = declared(port, **VERIFIED)
+    entities["services"][0]["routes"][0]["preserve_host"] = True
+    gateway = await make_gateway(entities)
+    assert (await ask(gateway, Host="upstream.test"))[0] == 502
+    start = f"TLS with upstream 127.0.0.1:{port} of service secured failed: "
+    assert errors == [f"{start}its certificate is not trusted: {why}"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_operating_systems_authorities_count_where_none_are_named(
+    make_gateway: Make, nginx: Callable[..., int]
+) -> None:
+    port = nginx("off")
+    for trusted, code in ((["system"], 502), (["system", ca_pem()], 200)):
+        entities = declared(port, tls_verify=True)
+        gateway = await make_gateway(entities, lua_ssl_trusted_certificate=trusted)
+        assert (await ask(gateway))[0] == code
+
+
+class Overriding(Plugin):
+    """Asks for TLS as the request's headers say."""
+
+    name = "overriding"
+    priority = 1
+    subschema = Subschema({"config": record({})})
+
+    def access(self, config: Any, kong: Any) -> None:
+        service, leaf = kong.service, issued("client.test")
+        match kong.request.get_header("x-do"):
+            case "show":
+                service.set_tls_cert_key(chain_pem(leaf), key_pem(leaf))
+            case "spoil":
+                service.set_tls_cert_key(chain_pem(leaf), "nonsense")
+            case "verify":
+                service.set_tls_verify(True)
+                service.set_tls_verify_store([CA])
+                service.set_tls_verify_depth(1)
+            case "distrust":
+                service.set_tls_verify(True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_plugin_has_the_last_word(
+    make_gateway: Make,
+    nginx: Callable[..., int],
+    errors: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kongtx.runtime.node.load", lambda names: {"overriding": Overriding()})
+    port = nginx("optional_no_ca")
+    entities = {**declared(port), "plugins": [{"name": "overriding"}]}
+    gateway = await make_gateway(entities)
+    for asked, answered in (
+        ("nothing", (200, "NONE")),
+        ("show", (200, "SUCCESS")),
+        ("nothing", (200, "NONE")),
+        ("verify", (200, "NONE")),
+    ):
+        code, told = await ask(gateway, X_Do=asked)
+        assert (code, told.split("|")[0]) == answered, asked
+    assert errors == []
+    for asked in ("spoil", "distrust"):
+        assert (await ask(gateway, X_Do=asked))[0] == 502
+    start = f"TLS with upstream 127.0.0.1:{port} of service secured failed: "
+    untrusted = "its certificate is not trusted: unable to get local issuer certificate"
+    spoilt = "the certificate of a plugin: the certificate or its private key cannot be read"
+    assert errors == [start + spoilt, start + untrusted]
+
+
+@pytest_twisted.ensureDeferred
+async def test_health_checks_show_the_upstreams_certificate(
+    make_gateway: Make, openssl_server: int
+) -> None:
+    healthy = {"interval": 0.1, "successes": 1}
+    unhealthy = {"interval": 0.1, "tcp_failures": 1, "http_failures": 1, "timeouts": 1}
+    checks = {"type": "https", "https_verify_certificate": False, "timeout": 1}
+    for certificate, health in ((GOOD, "HEALTHY"), (None, "UNHEALTHY")):
+        entities = declared(openssl_server)
+        entities["upstreams"] = [
+            {
+                "name": "farm",
+                "client_certificate": certificate,
+                "healthchecks": {"active": {**checks, "healthy": healthy, "unhealthy": unhealthy}},
+                "targets": [{"target": f"127.0.0.1:{openssl_server}"}],
+            }
+        ]
+        gateway = await make_gateway(entities)
+        seen = ""
+        for _ in range(40):
+            answer = await treq.get(f"{gateway.admin_url}/upstreams/farm/health", persistent=False)
+            [target] = (await answer.json())["data"]
+            seen = target["health"]
+            if seen == health and health == "UNHEALTHY":
+                break
+            await deferLater(reactor, 0.02, lambda: None)
+        assert seen == health
+        await gateway.node.store["upstreams"].delete(
+            (await gateway.node.store["upstreams"].select_by("name", "farm"))["id"]
+        )
