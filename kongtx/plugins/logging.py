@@ -14,6 +14,7 @@ from kongtx.pdk.node import Node
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.custom_fields import CustomFieldError, Read, compile_field
 from kongtx.plugins.queue import Queues
+from kongtx.schema import ABSENT
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -44,7 +45,17 @@ class LogPlugin(Plugin):
                     name=name,
                     error=str(error),
                 )
-        return LogSettings(config, fields)
+        return LogSettings(self._whole(config), fields)
+
+    def _whole(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration with defaults in place of nulls, which the schema allows."""
+        record = self.subschema.fields["config"].record
+        assert record is not None
+        whole = dict(config)
+        for name, field in record.fields.items():
+            if whole.get(name) is None and field.default() is not ABSENT:
+                whole[name] = field.default()
+        return whole
 
     def log(self, settings: LogSettings, kong: Kong) -> None:
         """Send the request's entry."""

@@ -56,3 +56,9 @@ def test_a_null_is_refused_or_prepared_for(name: str) -> None:
         except SchemaViolation:
             continue
         assert runner.bound.name == name
+
+
+def test_a_log_plugin_takes_the_default_in_place_of_a_null() -> None:
+    config = {"host": "127.0.0.1", "port": 1, "timeout": None, "keepalive": None}
+    prepared = PluginRunner(load(["tcp-log"])["tcp-log"], config).bound.config.config
+    assert (prepared["timeout"], prepared["keepalive"]) == (10000, 60000)
