@@ -158,7 +158,7 @@ class PluginIterator:
         plugin = self._plugins.get(row["name"])
         if plugin is None:
             raise PluginError(
-                f"plugin entity {row['id']}: its plugin {row['name']!r} is not loaded; "
+                f"{row['name']} plugin is in use but not enabled (plugin entity {row['id']}); "
                 "add it to the 'plugins' configuration property"
             )
         return BoundPlugin(plugin, row, node)

@@ -93,6 +93,7 @@ class SnapshotKeeper:
         self._waiting: list[Deferred[None]] = []
         self._working = False
         self._tells_plugins = False
+        self._is_loaded = False
         self.current = Snapshot(
             build_router(flavor, [], {}), PluginIterator([], plugins, node), balancers
         )
@@ -118,9 +119,11 @@ class SnapshotKeeper:
         """Read everything and make the first snapshot.
 
         @raise StoreError: if the store cannot be read.
+        @raise PluginError: if a plugin is configured that is not loaded.
         """
         await self._read_all()
         self._build({name: set(rows) for name, rows in self._rows.items()})
+        self._is_loaded = True
         settle(sum(self.counts().values()))
         if not self._rows["plugins"]:
             self.current.plugins.configure()
@@ -247,11 +250,20 @@ class SnapshotKeeper:
         return router
 
     def _iterate(self, before: PluginIterator, secrets_changed: bool) -> PluginIterator:
+        """The iterator of the rows there are now; if it cannot be made, the one before stays.
+
+        There is none before at the start: then the worker must not serve, since a request that
+        should be refused would pass (Kong: the same).
+        """
         rows = list(self._rows["plugins"].values())
         try:
             return PluginIterator(rows, self._plugins, self._node, before, secrets_changed)
-        except KongtxError as error:
-            self._log.error(
-                "the plugins' configurations stay as they were: {error}", error=str(error)
-            )
+        except Exception as error:
+            if not self._is_loaded:
+                raise
+            if isinstance(error, KongtxError):
+                template = "the plugins' configurations stay as they were: {error}"
+                self._log.error(template, error=str(error))
+            else:
+                self._log.failure("the plugins' configurations stay as they were")
             return before

@@ -12,10 +12,11 @@ from kongtx.pdk.tracing import Span
 from kongtx.testing.plugins import make_kong
 
 PAGE = Path(__file__).parents[2] / "docs" / "pdk.rst"
-#: Parts of C{kong} whose functions are told of; kong.client.tls has a page of its own.
+#: Parts of C{kong} that have functions.
 PARTS = (
-    "request", "client", "service", "service.request", "service.response", "response", "router",
-    "ctx", "plugin", "log", "cluster", "ip", "nginx", "table", "vault", "tracing", "telemetry",
+    "request", "client", "client.tls", "service", "service.request", "service.response",
+    "response", "router", "ctx", "plugin", "log", "cluster", "ip", "nginx", "table", "vault",
+    "tracing", "telemetry",
 )  # fmt: skip
 APART = {"kong.client.tls", "kong.service.request", "kong.service.response"}
 

@@ -123,7 +123,7 @@ def test_a_plugin_that_never_runs_on_a_route_has_no_step() -> None:
 
 
 def test_a_row_of_a_plugin_that_is_not_loaded_is_an_error() -> None:
-    with pytest.raises(PluginError, match="'b' is not loaded; add it to the 'plugins'"):
+    with pytest.raises(PluginError, match="b plugin is in use but not enabled "):
         iterator([row("b")], plugin("a"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 
 from kongtx.plugins.base import Plugin
+from kongtx.plugins.errors import PluginError
 from kongtx.schema import Subschema, record, string
 from kongtx.testing.client import Client
 from kongtx.testing.gateway import GatewayUnderTest
@@ -445,6 +447,46 @@ class TestShortCircuits:
             assert (await gateway.client.get("/r")).status == 200
         (failure,) = [each["log_failure"] for each in captured if "log_failure" in each]
         assert "kong.response.exit cannot be called in the body_filter phase" in str(failure.value)
+
+
+class TestUnusable:
+    """Rows that no iterator can be made of."""
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_node_does_not_serve_without_a_plugin_that_is_configured(
+        self, make_gateway: Make, upstream: Upstream, tmp_path: Path
+    ) -> None:
+        prefix = str(tmp_path / "node")
+        first = await make_gateway(one_route(upstream, {"name": "key-auth"}), prefix=prefix)
+        assert (await first.client.get("/r")).status == 401
+        await first.stop(keep_prefix=True)
+        with pytest.raises(PluginError, match="key-auth plugin is in use but not enabled"):
+            await make_gateway(prefix=prefix, plugins="cors")
+
+    @pytest_twisted.ensureDeferred
+    async def test_what_was_in_force_stays_if_a_plugin_cannot_take_its_configuration(
+        self, make_gateway: Make, upstream: Upstream
+    ) -> None:
+        class Picky(Recorder):
+            def prepare(self, config: Any) -> Any:
+                if config["tag"] == "bad":
+                    raise KeyError("tag")
+                return {"tag": config["tag"] * 2}
+
+        picky = Picky()
+        gateway = await make_gateway(one_route(upstream, tagged("x")), plugins=[picky])
+        await gateway.client.get("/r")
+        assert picky.seen[0] == "recorder.access(xx)"
+        with capturedLogs() as captured:
+            await gateway.admin.post("/plugins", json=tagged("bad"))
+            service = await gateway.store["services"].select_by("name", "s")
+            more = {"paths": ["/more"], "service": {"id": service["id"]}}
+            assert (await gateway.admin.post("/routes", json=more)).status == 201
+        assert any("stay as they were" in (each["log_format"] or "") for each in captured)
+        picky.seen.clear()
+        assert (await gateway.client.get("/r")).status == 200
+        assert "recorder.access(xx)" in picky.seen
+        assert (await gateway.client.get("/more")).status == 200
 
 
 class TestErrors:
