@@ -40,8 +40,12 @@ class ClientTLS:
         self._request = request
 
     @only_in(_HANDSHAKE, "client.tls.request_client_certificate")
-    def request_client_certificate(self) -> None:
-        """Ask the client for a certificate; it may have none, and nobody verifies it yet."""
+    def request_client_certificate(self, ca_certs: Any = None) -> None:
+        """Ask the client for a certificate; it may have none, and nobody verifies it yet.
+
+        @param ca_certs: whose certificates are welcome. Kong tells the client, which may choose by
+            it among several; here it is not told.
+        """
         self._request.handshake.request_client_certificate()
 
     @only_in(_HANDSHAKE, "client.tls.disable_session_reuse")

@@ -35,7 +35,8 @@ class CertificateChooser:
         self._hooks = hooks
 
     def __call__(self, connection: Any, name: str | None, context: ssl.SSLContext) -> int | None:
-        name = name.lower() if name else None
+        # What no name can be is none, and nothing for a log line either.
+        name = name.lower() if name and name.isprintable() else None
         try:
             chosen = self._certificates.find(name)
             if chosen is not None:

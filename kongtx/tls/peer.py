@@ -43,7 +43,7 @@ class CertificateFacts:
     alternative_names: tuple[str, ...]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def facts_of(der: bytes) -> CertificateFacts:
     """Read a certificate.
 

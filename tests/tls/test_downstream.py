@@ -18,6 +18,7 @@ from kongtx.plugins.base import Plugin
 from kongtx.schema import Subschema, boolean, record
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
+from kongtx.tls.listening import CertificateChooser
 from tests.tls.kit import (
     chain_pem,
     client_context,
@@ -259,3 +260,17 @@ async def test_tickets_can_be_turned_off(secure: Make) -> None:
             first = await get(port_of(gateway.url), context=context)
             again = await get(port_of(gateway.url), context=context, session=first.session)
             assert again.resumed == resumed
+
+
+def test_a_name_that_breaks_lines_is_none() -> None:
+    asked: list[str | None] = []
+
+    class Certificates:
+        def find(self, name: str | None) -> None:
+            asked.append(name)
+
+    choose = CertificateChooser(Certificates())  # type: ignore[arg-type]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for name in ("A.test", "a\n2026 [error]", None):
+        assert choose(None, name, context) is None
+    assert asked == ["a.test", None, None]

@@ -21,9 +21,10 @@ def test_tls_works_on_the_native_reactor() -> None:
     pytest.importorskip("uvloop")
     here = "tests/tls"
     ignored = [f"--ignore={here}/{name}.py" for name in ("test_native", "test_listener_process")]
+    plugins = [f"tests/plugins/{name}" for name in ("tls_metadata_headers", "mtls_auth")]
     options = ["-q", "--reactor=asyncio", "-p", "no:cacheprovider", here]
     finished = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *options, *ignored],
+        [sys.executable, "-c", PROGRAM, *options, *ignored, *plugins],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

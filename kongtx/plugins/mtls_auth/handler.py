@@ -5,6 +5,7 @@ The handshake proves that the client has the certificate's key; here it is verif
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ class _Prepared:
     """
 
     config: Mapping[str, Any]
-    outcomes: dict[tuple[_Chain, Authorities], tuple[float, str | None]] = attrs.Factory(dict)
+    outcomes: dict[tuple[bytes, Authorities], tuple[float, str | None]] = attrs.Factory(dict)
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field of the configuration."""
@@ -94,7 +95,8 @@ class MutualTLSAuth(AuthenticationPlugin):
 def _outcome(chain: _Chain, authorities: Authorities, config: _Prepared, kong: Kong) -> str | None:
     """What is wrong with a certificate; looked at again when C{cache_ttl} is over."""
     now = kong.node.clock.seconds()
-    key = chain, authorities
+    # Anybody can send many long chains: what is kept of them must be short.
+    key = _digest(chain), authorities
     until, why = config.outcomes.get(key, (now, None))
     if until > now:
         return why
@@ -107,6 +109,11 @@ def _outcome(chain: _Chain, authorities: Authorities, config: _Prepared, kong: K
         config.outcomes.clear()
     config.outcomes[key] = now + config["cache_ttl"], why
     return why
+
+
+def _digest(chain: _Chain) -> bytes:
+    digests = (hashlib.sha256(each).digest() for each in chain)
+    return hashlib.sha256(b"".join(digests)).digest()
 
 
 def _without_consumer(facts: CertificateFacts, config: _Prepared, kong: Kong) -> Identity:

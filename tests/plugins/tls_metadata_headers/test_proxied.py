@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest_twisted
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ResponseReceived
+from twisted.internet.threads import deferToThread
 
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
@@ -111,3 +118,35 @@ async def test_a_session_is_not_resumed_where_a_certificate_is_asked_for(
     again = await get(port_of(gateway.url), context=context, session=first.session)
     assert (first.resumed, again.resumed) == (False, False)
     assert all(each.header("x-client-cert") for each in upstream.received)
+
+
+def _ask_over_http2(port: int, context: ssl.SSLContext) -> bytes:
+    """The status of one request over HTTP/2."""
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        context.wrap_socket(plain, server_hostname="a.test") as tls,
+    ):
+        client = H2Connection(H2Configuration(header_encoding=None))
+        client.initiate_connection()
+        headers = {":method": "GET", ":path": "/", ":scheme": "https", ":authority": "a.test"}
+        headers["client-cert"] = "forged"
+        client.send_headers(1, list(headers.items()), end_stream=True)
+        tls.sendall(client.data_to_send())
+        while True:
+            for event in client.receive_data(tls.recv(65536)):
+                if isinstance(event, ResponseReceived):
+                    return dict(event.headers)[b":status"]
+            tls.sendall(client.data_to_send())
+
+
+@pytest_twisted.ensureDeferred
+async def test_requests_over_http2_show_the_same(make_gateway: Make, upstream: Upstream) -> None:
+    listen = {"proxy_listen": "127.0.0.1:0 http2 ssl"}
+    gateway = await make_gateway(declared(upstream, ASK, TELL), **listen)
+    leaf = issued("client.test")
+    context = with_certificate(client_context(), leaf)
+    assert await deferToThread(_ask_over_http2, port_of(gateway.url), context) == b"200"
+    der = ssl.PEM_cert_to_DER_cert(chain_pem(leaf))
+    encoded = f":{base64.b64encode(der).decode()}:"
+    assert upstream.received[0].headers["client-cert"] == [encoded]
