@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kongtx.pdk import body as bodies
@@ -244,6 +244,13 @@ class Service:
         if not host:
             raise ArgumentError("host: must not be empty")
         self._request.upstream_target = (host, port)
+
+    @only_in(_ACCESS, "service.set_target_retry_callback")
+    def set_target_retry_callback(self, callback: Callable[[], tuple[str, int]]) -> None:
+        """Have a function asked for host and port before each further attempt; it never waits."""
+        if not callable(callback):
+            raise ArgumentError(f"callback {callback!r}: must be a function")
+        self._request.retry_target = callback
 
     @only_in(_ACCESS, "service.set_retries")
     def set_retries(self, retries: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -146,6 +146,7 @@ class RequestContext:
     added_headers: list[Header] | None = None
     phase = ""
     receive_ms = -1
+    retry_target: Callable[[], tuple[str, int]] | None = None
     stands_for_upstream = False
     total_ms = 0
     upstream_headers: Sequence[Header] = ()

@@ -12,6 +12,7 @@ from typing import Any, Final
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from kongtx.balancer.interfaces import IBalancer
 from kongtx.http.interfaces import IExchange
 from kongtx.http.paths import normalise_path
 from kongtx.proxy.answers import digits
@@ -307,15 +308,15 @@ class Exchange(Forwarding):
             self.answer_error(503, "no Service found with those values")
             return
         target = self.upstream_target
-        if target is None:
-            self._balancer = state.balancer
-        else:
-            self._balancer = self._configured.snapshot.balancer_for(
-                {**service, "host": target[0], "port": target[1]}
-            )
+        self._balancer = state.balancer if target is None else self.balancer_of(target)
         if self._chain.response:
             self.buffered = True
         self.forward()
+
+    def balancer_of(self, target: tuple[str, int]) -> IBalancer:
+        host, port = target
+        service = {**(self.service or {}), "host": host, "port": port}
+        return self._configured.snapshot.balancer_for(service)
 
     def client_address(self) -> bytes:
         """The client's address and port, for logs."""

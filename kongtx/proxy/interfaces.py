@@ -72,6 +72,9 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
         "name, an address or an upstream's name."
     )
     retries: int | None = Attribute("``int | None``: instead of the service's retries.")
+    retry_target: Callable[[], tuple[str, int]] | None = Attribute(
+        "``callable | None``: gives C{upstream_target} before each attempt after the first."
+    )
     timeouts_ms: tuple[int, int, int] | None = Attribute(
         "``(connect, write, read) | None`` in ms, instead of the service's."
     )

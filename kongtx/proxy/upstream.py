@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kongtx.balancer.interfaces import IPeer
+from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.errors import KongtxError
 from kongtx.http.client import CLOSED, TIMEOUT, ClientChannel
 from kongtx.http.interfaces import IReply
@@ -360,9 +360,24 @@ class Forwarding(Relaying):
             return
         if not free:
             self._failed_peers = (*self._failed_peers, self._peer)
+            if self.retry_target is not None:
+                self._aim_anew(self.retry_target)
         else:
             self._failed_tries = self._failed_tries[:-1]
         self._choose()
+
+    def _aim_anew(self, retry_target: Callable[[], tuple[str, int]]) -> None:
+        """Let a plugin say where to try next."""
+        try:
+            self.upstream_target = retry_target()
+        except Exception:
+            log.failure("request {id}: a retry callback failed", id=self.request_id.decode())
+        if self.upstream_target is not None:
+            self._balancer = self.balancer_of(self.upstream_target)
+
+    def balancer_of(self, target: tuple[str, int]) -> IBalancer:
+        """What finds peers for a host and port that a plugin has chosen."""
+        raise NotImplementedError
 
     def _resendable(self, sent: bool) -> bool:
         """Whether the request may go to another peer, and can."""

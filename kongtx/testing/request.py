@@ -90,6 +90,7 @@ class FakeRequest:
     upstream_body: bytes | None = None
     upstream_target: tuple[str, int] | None = None
     retries: int | None = None
+    retry_target: Any = None
     timeouts_ms: tuple[int, int, int] | None = None
     upstream_tls: Mapping[str, Any] | None = None
     buffered: bool = False

@@ -619,6 +619,26 @@ class Secret(Plugin):
         kong.response.exit(200, {"open": config["open"], "hidden": config["hidden"]})
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_plugin_says_where_to_try_next(make_gateway: Make, make_upstream: Any) -> None:
+    dead, alive = await make_upstream(), await make_upstream()
+    await dead.stop()
+    host, port = alive.host_port.split(":")
+    recorder = Recorder()
+    recorder.does["access"] = lambda kong: kong.service.set_target_retry_callback(
+        lambda: (host, int(port))
+    )
+    gateway = await make_gateway(one_route(dead, tagged()), plugins=[recorder])
+    assert (await gateway.client.get("/r/x")).json["target"] == "/x"
+    tries: list[Any] = []
+    recorder.does["log"] = lambda kong: tries.extend(kong.raw.tries)
+    recorder.does["access"] = lambda kong: kong.service.set_target_retry_callback(lambda: 1 / 0)
+    with capturedLogs() as captured:
+        assert (await gateway.client.get("/r/x")).status == 502
+    assert len(tries) == 6
+    assert any("retry callback failed" in (each["log_format"] or "") for each in captured)
+
+
 class TestSecrets:
     """References to vaults in configurations."""
 
