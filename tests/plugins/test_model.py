@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.errors import PluginError
-from kongtx.schema import Subschema, record, string
+from kongtx.schema import Schema, Subschema, foreign, record, string
+from kongtx.schema import typedefs as t
 from kongtx.testing.client import Client
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Reply, Upstream
@@ -604,6 +606,85 @@ class TestErrors:
         gateway = await make_gateway(one_route(upstream, tagged()), plugins=[Recorder()])
         answer = await gateway.client.get("/r")
         assert (answer.status, answer.body, answer.header("x-its")) == (503, b"its own", "own")
+
+
+def phrases() -> Schema:
+    """Phrases of consumers."""
+    return Schema(
+        "phrases",
+        {
+            "id": t.uuid(),
+            "created_at": t.auto_timestamp_s(),
+            "consumer": foreign("consumers", required=True, on_delete="cascade"),
+            "word": string(required=True, unique=True),
+            "phrase": string(required=True),
+        },
+        endpoint_key="word",
+        cache_key=["word"],
+    )
+
+
+class Phrases(Plugin):
+    """Answers with what is said to a word; tells on the Admin API how often it has."""
+
+    name = "phrases"
+    priority = 1
+    subschema = Subschema({"config": record({})})
+    entities = (phrases(),)
+
+    def __init__(self) -> None:
+        self.loads = 0
+
+    async def access(self, config: Any, kong: Any) -> None:
+        word = kong.request.get_query_arg("word")
+        found = kong.cache.get(f"phrases:{word}:::::", self.load, kong, word)
+        row = await found if isinstance(found, Deferred) else found
+        kong.response.exit(200, row["phrase"] if row else "nothing")
+
+    async def load(self, kong: Any, word: str) -> Any:
+        self.loads += 1
+        return await kong.db["phrases"].select_by("word", word)
+
+    def admin_endpoints(self, node: Any) -> Any:
+        async def show(call: Any) -> Any:
+            return 200, {"loads": self.loads, "word": call.parameter("word")}, {}
+
+        return {"/phrases-told/{word}": {"GET": show}}
+
+
+class TestEntities:
+    """Entities and Admin API paths of a plugin's own."""
+
+    @pytest_twisted.ensureDeferred
+    async def test_they_are_stored_shown_cached_and_go_with_their_parents(
+        self, make_gateway: Make, tmp_path: Path
+    ) -> None:
+        prefix = str(tmp_path / "node")
+        before = await make_gateway(one_route(None), prefix=prefix)
+        await before.stop(keep_prefix=True)
+
+        plugin = Phrases()
+        gateway = await make_gateway(prefix=prefix, plugins=[plugin])
+        client, admin = gateway.client, gateway.admin
+        assert (await admin.post("/routes/r/plugins", json={"name": "phrases"})).status == 201
+        await admin.post("/consumers", json={"username": "bob"})
+        for _ in range(2):
+            assert (await client.get("/r?word=hi")).text == "nothing"
+        made = await admin.post(
+            "/consumers/bob/phrases", json={"word": "hi", "phrase": "hello yourself"}
+        )
+        assert made.status == 201
+        for _ in range(2):
+            assert (await client.get("/r?word=hi")).text == "hello yourself"
+        await admin.patch("/phrases/hi", json={"phrase": "good day"})
+        assert (await client.get("/r?word=hi")).text == "good day"
+        assert (await admin.get("/phrases-told/hi")).json == {"loads": 3, "word": "hi"}
+        again = await admin.post("/consumers/bob/phrases", json={"word": "hi", "phrase": "x"})
+        assert again.status == 409
+        assert (await admin.get("/schemas/phrases")).status == 200
+        assert (await admin.delete("/consumers/bob")).status == 204
+        assert (await admin.get("/phrases")).json["data"] == []
+        assert (await client.get("/r?word=hi")).text == "nothing"
 
 
 class Secret(Plugin):
