@@ -155,6 +155,8 @@ def _bind(
     count = max(worker_count, 1) if listen.reuseport else 1
     sockets = list(kept)
     try:
+        if listen.reuseport and listen.port and not kept:
+            _check_free(listen)
         for each in sockets:
             _listen(each, listen)
         while len(sockets) < count and _may_share(sockets):
@@ -173,6 +175,12 @@ def _bind(
 def _may_share(sockets: Sequence[socket.socket]) -> bool:
     """Whether more sockets can be bound to the address of these."""
     return not sockets or bool(sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
+
+
+def _check_free(listen: Listen) -> None:
+    """Fail when somebody listens there: with reuseport the system would let both have it, and deal
+    the connections out between two nodes that know nothing of each other."""
+    _open(attrs.evolve(listen, reuseport=False), listen.port).close()
 
 
 def _open(listen: Listen, port: int) -> socket.socket:

@@ -87,13 +87,14 @@ class Worker:
         self.exit_code = 0
         self.logs = Logs(log_settings(conf), reactor, takes_over=True)
         self.bus = EventBus(reactor, launch.events_path, launch.worker_id)
+        self._listeners = inherit(launch.listeners)
         self._host = NodeHost(
             conf,
             reactor,
             bus=self.bus,
             leases=BusLeases(self.bus),
             logs=self.logs,
-            listeners=inherit(launch.listeners),
+            listeners=self._listeners,
             worker_id=launch.worker_id,
             worker_count=launch.worker_count,
         )
@@ -158,6 +159,10 @@ class Worker:
         if self._is_ending:
             return
         log.error("the master is gone: worker {worker} ends", worker=self._launch.worker_id)
+        # Nobody comes after this worker to accept from them, and a new master wants the addresses.
+        for listener in self._listeners:
+            for each in listener.sockets:
+                each.close()
         self._drain(self._conf.nginx_main_worker_shutdown_timeout_seconds or ORPHAN_DRAIN)
 
     def stop(self) -> None:

@@ -61,7 +61,7 @@ class Workers:
         self._leaving: list[Generation] = []
         self.broker = EventBroker(reactor, events_socket(conf))
         self.broker.serve("runtime.ready", self._worker_is_ready)
-        self.broker.serve("runtime.pids", lambda data, peer: self._pids())
+        self.broker.serve("runtime.pids", lambda data, peer: self._pids(peer))
         self.broker.serve("runtime.reload", lambda data, peer: self._asked_to(reload))
         self.broker.subscribe(
             RUNTIME_CHANNEL, "log_level", lambda data, *_: set_level(self._logs(), data)
@@ -80,8 +80,11 @@ class Workers:
         """A worker asks to be replaced: it gets its answer first."""
         self._reactor.callLater(0, reload)
 
-    def _pids(self) -> dict[str, Any]:
-        return {"master": os.getpid(), "workers": self.pids()}
+    def _pids(self, peer: Peer) -> dict[str, Any]:
+        """The processes of the generation of a worker that asks, as it does while it starts."""
+        mine = (each.pids() for each in self._generations())
+        workers = next((pids for pids in mine if peer.pid in pids), self.pids())
+        return {"master": os.getpid(), "workers": workers}
 
     def _generations(self) -> list[Generation]:
         current = [] if self._current is None else [self._current]

@@ -129,6 +129,20 @@ def echo(context):
     return EchoNode(context)
 
 
+class AskingNode(EchoNode):
+    """Asks which processes there are while it starts, and remembers the answer."""
+
+    async def startService(self):
+        super().startService()
+        answer = await self.context.bus.call("runtime.pids")
+        self.remembered.append(answer["workers"])
+
+
+def asks(context):
+    """Builds an L{AskingNode}."""
+    return AskingNode(context)
+
+
 async def fails(context):
     """A node that cannot be built."""
     raise WorkerError("error parsing declarative config file kong.yml")

@@ -1,6 +1,7 @@
 """Listening sockets."""
 
 import os
+import select
 import socket
 
 import pytest
@@ -104,6 +105,30 @@ def test_a_taken_port_is_named_and_nothing_is_left_open(open_set):
         ):
             open_set(local(), taken)
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "0.0.0.0"])
+def test_another_nodes_port_is_not_shared_by_reuseport(open_set, ip):
+    (bound,) = open_set(Listen(ip, 0, reuseport=True)).bound
+    taken = Listen("127.0.0.1", port_of(bound.sockets[0]), reuseport=True)
+    with pytest.raises(ListenError, match="Address already in use"):
+        open_set(taken)
+
+
+def test_a_port_that_was_used_a_moment_ago_is_free(open_set):
+    (bound,) = open_set(local(reuseport=True)).bound
+    number = port_of(bound.sockets[0])
+    with socket.create_connection(("127.0.0.1", number)):
+        _accept_one(bound.sockets).close()
+    for each in bound.sockets:
+        each.close()
+    (again,) = open_set(Listen("127.0.0.1", number, reuseport=True)).bound
+    assert [port_of(each) for each in again.sockets] == [number, number]
+
+
+def _accept_one(sockets):
+    ready, _, _ = select.select(sockets, [], [], 10)
+    return ready[0].accept()[0]
 
 
 def test_a_failed_change_keeps_what_was_open(open_set):

@@ -87,6 +87,14 @@ def test_a_worker_can_ask_which_processes_there_are(start, workers):
     wait_until(lambda: expected in {node.get("/remember") for _ in range(20)})
 
 
+def test_a_worker_that_starts_knows_those_that_start_with_it(start):
+    node = start(node="tests.runtime.nodes.asks")
+    assert node.get("/remember") == str([pid for _, pid in sorted(node.workers().items())])
+    node.send(signal.SIGHUP)
+    node.wait_for_log("the workers of generation 1 are gone")
+    assert node.get("/remember") == str([pid for _, pid in sorted(node.workers().items())])
+
+
 def test_the_prefix_is_for_its_owner_alone(start):
     node = start()
     for name in ("", "pids", "logs", "ssl", "sockets"):
@@ -394,6 +402,31 @@ def test_workers_whose_master_is_killed_finish_and_end(start):
         assert again.workers()
     finally:
         again.stop()
+
+
+@pytest.mark.parametrize("flags", ["reuseport", ""])
+def test_a_node_can_start_while_workers_of_a_killed_master_finish(start, flags):
+    node = start(flags=flags)
+    pids = node.workers().values()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        endless = pool.submit(node.get, "/endless")
+        try:
+            node.wait_for_log("waiting for /endless")
+            node.process.kill()
+            wait_until(lambda: node.log().count("the master is gone") == 2)
+            again = RunningNode(prefix=node.prefix, flags=flags)
+            again.port, again.values = node.port, node.values
+            try:
+                again.start()
+                assert set(again.workers().values()).isdisjoint(pids)
+                assert not endless.done()
+            finally:
+                again.stop()
+        finally:
+            for pid in filter(is_alive, pids):
+                os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ConnectionError):
+            endless.result()
 
 
 def test_warnings_of_the_configuration_are_logged(start):
