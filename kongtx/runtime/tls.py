@@ -108,7 +108,7 @@ class ListenerTLS:
         if listener.kind == "proxy":
             context.sni_callback = CertificateChooser(self.certificates[alpn], self.hooks)
         if self._tickets is not None:
-            self._tickets.add(context)
+            self._tickets.add(context, listener.kind)
         return context
 
     def update(self, rows: Rows, touched: Mapping[str, set[str]]) -> None:
@@ -122,7 +122,6 @@ class ListenerTLS:
                 )
         if touched["certificates"] or touched["ca_certificates"]:
             self._rows = rows
-
         if touched["plugins"] or touched["routes"]:
             plugins, routes = rows["plugins"].values(), rows["routes"].values()
             self._asked = asked_names(plugins, routes, self._wanting)

@@ -75,17 +75,18 @@ class SharedTickets:
         self._timeout_s = timeout_s
         self._clock = clock
         self._time = time
-        self._contexts: list[ssl.SSLContext] = []
+        self._contexts: list[tuple[ssl.SSLContext, str]] = []
         self._next: Any = None
 
-    def add(self, context: ssl.SSLContext) -> None:
+    def add(self, context: ssl.SSLContext, purpose: str = "") -> None:
         """Share the sessions of a listener's context.
 
+        @param purpose: sessions of another one are not resumed.
         @raise UnsupportedByPython: this Python cannot.
         """
         openssl.set_session_timeout(context, self._timeout_s)
-        openssl.set_ticket_keys(context, keys_at(self._secret, self._time()))
-        self._contexts.append(context)
+        openssl.set_ticket_keys(context, keys_at(self._secret, self._time(), purpose))
+        self._contexts.append((context, purpose))
         if self._next is None:
             self._wait()
 
@@ -94,9 +95,8 @@ class SharedTickets:
         self._next = self._clock.callLater(seconds_left(self._time()) + 1, self._change)
 
     def _change(self) -> None:
-        keys = keys_at(self._secret, self._time())
-        for context in self._contexts:
-            openssl.set_ticket_keys(context, keys)
+        for context, purpose in self._contexts:
+            openssl.set_ticket_keys(context, keys_at(self._secret, self._time(), purpose))
         self._wait()
 
     def stop(self) -> None:

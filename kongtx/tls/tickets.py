@@ -45,14 +45,14 @@ def read_secret(directory: str) -> bytes:
     return secret if len(secret) == _SIZE else os.urandom(_SIZE)
 
 
-def keys_at(secret: bytes, now: float) -> bytes:
+def keys_at(secret: bytes, now: float, purpose: str = "") -> bytes:
     """The keys in use at a time.
 
     @param now: seconds since 1970.
+    @param purpose: sessions are resumed only where it is the same.
     """
-    period = int(now // PERIOD)
-    derive = HKDF(hashes.SHA256(), TICKET_KEYS_SIZE, None, b"kongtx session tickets %d" % period)
-    return derive.derive(secret)
+    about = f"kongtx session tickets {int(now // PERIOD)} {purpose}".encode()
+    return HKDF(hashes.SHA256(), TICKET_KEYS_SIZE, None, about).derive(secret)
 
 
 def seconds_left(now: float) -> float:

@@ -274,3 +274,25 @@ def test_a_name_that_breaks_lines_is_none() -> None:
     for name in ("A.test", "a\n2026 [error]", None):
         assert choose(None, name, context) is None
     assert asked == ["a.test", None, None]
+
+
+def _behind_a_proxy(port: int) -> bytes:
+    """The status line of a request whose connection begins with a PROXY protocol header."""
+    with socket.create_connection(("127.0.0.1", port), 10) as plain:
+        plain.sendall(b"PROXY TCP4 203.0.113.9 127.0.0.1 4321 443\r\n")
+        with client_context().wrap_socket(plain, server_hostname="a.test") as tls:
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+            return tls.recv(65536).partition(b"\r\n")[0]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_proxy_protocol_comes_before_tls(secure: Make, upstream: Upstream) -> None:
+    gateway = await secure(
+        proxy_listen="127.0.0.1:0 ssl proxy_protocol",
+        trusted_ips=["127.0.0.1"],
+        real_ip_header="proxy_protocol",
+    )
+    answer = await deferToThread(_behind_a_proxy, port_of(gateway.url))
+    assert answer == b"HTTP/1.1 200 OK"
+    assert upstream.received[0].header("x-real-ip") == "203.0.113.9"
+    assert upstream.received[0].header("x-forwarded-proto") == "https"

@@ -7,12 +7,14 @@ import ssl
 from typing import Any
 
 import pytest
+import pytest_twisted
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
 )
+from twisted.logger import formatEvent, globalLogPublisher
 
 from kongtx.tls.certificates import ServerCertificates, pairs_of
 from kongtx.tls.client import ClientMaterial, ClientSettings
@@ -20,8 +22,9 @@ from kongtx.tls.errors import EncryptedKey, TLSError, UnusableAuthority, Unusabl
 from kongtx.tls.expiry import expiry_of
 from kongtx.tls.pairs import Pair, load_pair
 from kongtx.tls.reasons import explain
-from tests.tls.kit import chain_pem, issued, key_pem
+from tests.tls.kit import chain_pem, entity, get, issued, key_pem, port_of
 
+ID = "00000000-0000-4000-8000-000000000001"
 LEAF = issued("a.test")
 CHAIN, KEY = chain_pem(LEAF), key_pem(LEAF)
 ENCRYPTED = (
@@ -133,3 +136,49 @@ def test_reasons_are_words() -> None:
         "it took too long",
         "it closed the connection",
     ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_no_key_is_in_any_log_event(
+    make_gateway: Any, openssl_server: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        events.append(formatEvent(event) + repr(event))
+
+    shown, wrong, broken = issued("own.test"), issued("client.test", number=1), issued("b.test")
+    monkeypatch.setenv("BROKEN_KEY", key_pem(broken))
+    route = {"name": "r", "paths": ["/"], "protocols": ["http", "https"]}
+    globalLogPublisher.addObserver(observe)
+    try:
+        gateway = await make_gateway(
+            {
+                "certificates": [
+                    entity(shown, "own.test"),
+                    {**entity(wrong), "id": ID},
+                    {**entity(issued("c.test"), "c.test"), "key": "{vault://env/broken-key}"},
+                ],
+                "services": [
+                    {
+                        "name": "s",
+                        "url": f"https://127.0.0.1:{openssl_server}",
+                        "client_certificate": ID,
+                        "routes": [route],
+                    }
+                ],
+            },
+            proxy_listen="127.0.0.1:0 ssl",
+            log_level="debug",
+        )
+        port = port_of(gateway.url)
+        assert (await get(port, "own.test")).status == 502
+        with pytest.raises(ssl.SSLError):
+            await get(port, "c.test")
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert any("unknown ca" in event for event in events)
+    assert any("does not belong" in event for event in events)
+    for leaf in (shown, wrong, broken):
+        secret = key_pem(leaf).splitlines()[1]
+        assert not any(secret in event for event in events)

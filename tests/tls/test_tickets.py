@@ -19,6 +19,7 @@ def test_workers_agree_and_keys_change_twice_a_day() -> None:
     assert keys_at(secret, 0) == keys_at(secret, PERIOD - 1)
     assert len({keys_at(secret, time) for time in (0, PERIOD, 2 * PERIOD)}) == 3
     assert keys_at(secret, 0) != keys_at(b"t" * 48, 0)
+    assert keys_at(secret, 0, "proxy") != keys_at(secret, 0, "admin")
     assert len(keys_at(secret, 0)) == openssl.TICKET_KEYS_SIZE
     assert (seconds_left(0), seconds_left(PERIOD - 1)) == (PERIOD, 1)
 
