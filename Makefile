@@ -42,6 +42,9 @@ docs: $(VENV)/.dev
 programs:
 	@sh tests/install-programs
 
+bench: $(VENV)/.dev programs
+	$(BIN)/python -m benchmarks.run
+
 test: lint docs programs
 	$(BIN)/python -m pytest
 
