@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -36,9 +36,6 @@ log = Logger()
 
 # nginx: proxy_next_upstream passes these on only when they have not been sent.
 _NOT_IDEMPOTENT: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
-
-#: Why an attempt failed that was never made: a certificate cannot be used.
-UNUSABLE: Final = "unusable"
 
 _SECURE: Final = frozenset((b"https", b"grpcs"))
 
@@ -160,30 +157,22 @@ class Forwarding(Relaying):
             self._chosen_at = now
         if self.proxy_latency_ms < 0:
             self.proxy_latency_ms = milliseconds(self._chosen_at - self.started)
+        tls = None
+        if self.upstream_scheme in _SECURE:
+            try:
+                tls = self._tls_identity(peer)
+            except UpstreamTLSUnavailable as error:
+                self._no_peer(error)
+                return
+            except KongtxError as error:
+                # The configuration is at fault: no other peer helps, this one is not to blame.
+                self._report_tls(str(error))
+                self._give_up(502)
+                return
         self._trying = True
         self._balancer.started(peer)
-        tls = None
-        state = self._state
-        if self.upstream_scheme in _SECURE:
-            if gateway.tls is None:
-                self._no_peer(UpstreamTLSUnavailable("no TLS connector is configured"))
-                return
-            try:
-                overrides = self.upstream_tls
-                if self.upstream_scheme is not state.scheme:
-                    overrides = {**(overrides or {}), "protocol": self.upstream_scheme.decode()}
-                tls = state.tls_identity(
-                    gateway.tls,
-                    self.upstream_host or peer.host,
-                    overrides,
-                    self._balancer.client_certificate,
-                )
-            except KongtxError as error:
-                self._report_tls(str(error))
-                self._attempt_failed(UNUSABLE, False)
-                return
         timeouts = self.timeouts_ms
-        timeout = state.connect_timeout if timeouts is None else timeouts[0] / 1000
+        timeout = self._state.connect_timeout if timeouts is None else timeouts[0] / 1000
         grpc = self.upstream_scheme in GRPC
         channel = gateway.pool.acquire(peer.address, peer.port, tls, timeout, grpc)
         if isinstance(channel, Deferred):
@@ -194,6 +183,20 @@ class Forwarding(Relaying):
         else:
             self._cached = True
             self._send(channel)
+
+    def _tls_identity(self, peer: IPeer) -> Hashable:
+        """What the connection must have in common with others to be exchanged for them.
+
+        @raise KongtxError: there can be none; its text is for the log.
+        """
+        connector, state = self.gateway.tls, self._state
+        if connector is None:
+            raise UpstreamTLSUnavailable("no TLS connector is configured")
+        overrides = self.upstream_tls
+        if self.upstream_scheme is not state.scheme:
+            overrides = {**(overrides or {}), "protocol": self.upstream_scheme.decode()}
+        name = self.upstream_host or peer.host
+        return state.tls_identity(connector, name, overrides, self._balancer.client_certificate)
 
     def _connect_failed(self, failure: Failure) -> None:
         self._waiting = None

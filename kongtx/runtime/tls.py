@@ -85,7 +85,12 @@ class ListenerTLS:
         self._listeners: list[Listener] = []
         self._rows: Rows = {}
         self._tickets: SharedTickets | None = None
-        if self._policy.has_session_tickets and openssl.is_supported():
+        if not openssl.is_supported():
+            log.warn(
+                "this Python's ssl module is not known well enough: clients cannot be asked for "
+                "certificates, workers do not share sessions, and tls_verify_depth has no effect"
+            )
+        elif self._policy.has_session_tickets:
             secret = read_secret(conf.prefixed("ssl"))
             self._tickets = SharedTickets(secret, self._policy.session_timeout_s, clock)
 

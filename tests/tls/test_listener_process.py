@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -20,6 +21,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from kongtx.conf import effective, from_values
 from tests.runtime.running import RunningNode, free_port, wait_until
 from tests.tls.kit import client_context, entity, fetch, issued, self_signed, stored
 
@@ -93,6 +95,22 @@ def test_a_change_is_seen_by_the_next_handshake_of_every_worker(
 def _all_show(port: int, names: list[str]) -> bool:
     """Whether a dozen handshakes, which both workers have their share of, show a certificate."""
     return all(fetch(port, "own.test").names == names for _ in range(12))
+
+
+@pytest.mark.long
+def test_a_reload_turns_tls_on_and_keeps_sessions(start: Callable[..., RunningNode]) -> None:
+    node = start(nginx_worker_processes="1", proxy_listen=f"127.0.0.1:{free_port()} reuseport")
+    assert "kong-default.crt" not in os.listdir(os.path.join(node.prefix, "ssl"))
+    listen = f"127.0.0.1:{node.port} ssl reuseport"
+    context, session = client_context(), None
+    for generation in (1, 2):
+        values = {"proxy_listen": listen, "nginx_http_keepalive_requests": str(generation)}
+        effective.write(from_values({**node.values, **values}))
+        node.send(signal.SIGHUP)
+        node.wait_for_log(f"the workers of generation {generation} are gone")
+        seen = fetch(node.port, context=context, session=session)
+        assert (seen.names, seen.resumed) == (["localhost"], session is not None)
+        session = seen.session
 
 
 def sslyze() -> str:
