@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zope.interface import Attribute, Interface
+from zope.interface import Attribute
 
 from kongtx.schema.schema import Schema, Subschema
+from twisted import plugin
 
 
-class IPlugin(Interface):
+class IPlugin(plugin.IPlugin):
     """A plugin: one object a worker, whatever number of configurations it has.
+
+    It is one of Twisted's plugins as well, so that C{twisted.plugin} finds it.
 
     Besides these attributes it has any of the phase methods: C{rewrite}, C{access}, C{response},
     C{header_filter}, C{body_filter}, C{log}, C{certificate}, each called as

@@ -78,6 +78,8 @@ class Client:
         received: dict[str, list[str]] = {}
         for name, values in response.headers.getAllRawHeaders():
             received[name.decode().lower()] = [value.decode("latin-1") for value in values]
+        if received.get("content-encoding") == [""]:  # Twisted's trace of what it has decoded
+            del received["content-encoding"]
         return Response(response.code, received, await response.content())
 
     async def get(self, path: str = "/", **options: Any) -> Response:

@@ -45,7 +45,7 @@ def _bus(reactor: Any) -> LocalEventBus:
 def _own_plugins(properties: dict[str, Any]) -> list[IPlugin]:
     """Take the plugins that are objects, or classes of such, out of the properties."""
     given = properties.get("plugins")
-    if not isinstance(given, list):
+    if given is None or isinstance(given, str):
         return []
     names = [each for each in given if isinstance(each, str)]
     properties["plugins"] = ",".join(["bundled", *names])

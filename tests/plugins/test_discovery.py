@@ -66,6 +66,15 @@ def test_a_plugin_of_an_installed_package_is_found(site: Path) -> None:
     assert load(["mine"])["mine"].priority == 7
 
 
+def test_a_plugin_in_a_module_of_twisted_plugins_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twisted.plugins.__path__", [str(tmp_path)])
+    (tmp_path / "mine_dropin.py").write_text(f"{PACKAGE}\nplugin = Mine()\n")
+    assert load(["mine"])["mine"].priority == 7
+    sys.modules.pop("twisted.plugins.mine_dropin", None)
+
+
 def test_an_unknown_plugin_names_what_would_be_right() -> None:
     with pytest.raises(
         PluginNotInstalled, match="nope plugin is enabled but not installed; it must"

@@ -439,6 +439,16 @@ class TestShortCircuits:
         assert len(upstream.received) == 1
 
     @pytest_twisted.ensureDeferred
+    async def test_an_answer_in_header_filter_may_have_no_body(
+        self, make_gateway: Make, upstream: Upstream
+    ) -> None:
+        recorder = Recorder()
+        recorder.does["header_filter"] = lambda kong: kong.response.exit(429, headers={"X-A": "1"})
+        gateway = await make_gateway(one_route(upstream, tagged()), plugins=[recorder])
+        answer = await gateway.client.get("/r")
+        assert (answer.status, answer.body, answer.header("x-a")) == (429, b"", "1")
+
+    @pytest_twisted.ensureDeferred
     async def test_an_answer_is_too_late_in_body_filter(
         self, make_gateway: Make, upstream: Upstream
     ) -> None:
