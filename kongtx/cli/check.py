@@ -26,6 +26,8 @@ def command(output: Output, context: click.Context, conf: str | None) -> None:
         configuration = load(path, strict=False)
         configuration.require_supported()
     except ConfigurationError as error:
+        for warning in error.warnings:
+            output.warn(warning)
         for problem in error.problems:
             output.error(str(problem))
         context.exit(1)

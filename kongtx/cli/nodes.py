@@ -9,7 +9,7 @@ from types import MappingProxyType
 from kongtx.cli.errors import CommandError
 from kongtx.cli.output import Level, Output
 from kongtx.cli.process import Process, find_process
-from kongtx.conf import Configuration, NoFileError, effective, load
+from kongtx.conf import Configuration, ConfigurationError, NoFileError, effective, load
 from kongtx.conf.configuration import PID_FILE
 from kongtx.conf.loader import SEARCH_PATHS, Value, is_known
 from kongtx.conf.properties import PROPERTIES
@@ -40,7 +40,12 @@ def configuration(
                 break
             output.verbose(f"no config file found at {path}")
     _trace_environment(output, os.environ)
-    loaded = load(conf, overrides={**_prefixed(prefix), **overrides}, strict=strict)
+    try:
+        loaded = load(conf, overrides={**_prefixed(prefix), **overrides}, strict=strict)
+    except ConfigurationError as error:
+        for warning in error.warnings:
+            output.warn(warning)
+        raise
     output.verbose(
         f"reading config file at {loaded.path}" if loaded.path else "no config file, skip loading"
     )

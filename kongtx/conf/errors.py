@@ -31,10 +31,13 @@ class ConfigurationError(KongtxError):
     """A configuration that cannot be used. Holds every problem found, not only the first.
 
     @ivar problems: a non-empty tuple of L{Problem}.
+    @ivar warnings: what the administrator should be told besides; a misspelt name among them may
+        be why something is missing.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -191,7 +191,7 @@ def _finish(
     if not strict:
         _forgive_unresolved(draft)
     if draft.problems:
-        raise ConfigurationError(draft.problems)
+        raise ConfigurationError(draft.problems, draft.warnings)
     draft.values["prefix"] = os.path.abspath(draft.values["prefix"])
     return Configuration(
         **draft.values,

@@ -24,6 +24,19 @@ def test_every_error_is_a_line(run: Run, tmp_path: Path) -> None:
     assert re.fullmatch(rf"{STAMP} \[error\] pg_ssl is not a boolean: .* \[my.conf:3\]", lines[1])
 
 
+def test_warnings_are_told_beside_errors(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my.conf").write_text("databse = off\nlog_level = loud\n")
+    for arguments in (["check", "my.conf"], ["start", "-c", "my.conf"]):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        first, second, *_ = result.stderr.splitlines()
+        assert first.endswith(
+            "[warn] unknown configuration property 'databse' is ignored, did you mean 'database'? "
+            "[my.conf:1]"
+        )
+        assert "log_level has an invalid value: 'loud'" in second
+
+
 def test_a_missing_file_is_an_error(run: Run) -> None:
     result = run("check", "none.conf")
     assert (result.exit_code, result.stdout) == (1, "")
