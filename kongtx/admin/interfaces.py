@@ -89,7 +89,7 @@ class INodeInfo(Interface):
 
     def explain(
         method: str, url: str, headers: Iterable[tuple[str, str]], source: str
-    ) -> dict[str, Any]:
+    ) -> Awaitable[dict[str, Any]]:
         """Which route a request would get, and why not the others.
 
         @raise KongtxError: the URL cannot be one.

@@ -29,7 +29,7 @@ class RouteTools:
         headers = call.query.get("header", [])
         lines = headers if isinstance(headers, list) else [headers]
         pairs = [line.partition(":")[::2] for line in lines if isinstance(line, str)]
-        return self._explain(given, [(name.strip(), value.strip()) for name, value in pairs])
+        return await self._explain(given, [(name.strip(), value.strip()) for name, value in pairs])
 
     async def explain(self, call: Call) -> Answer:
         """C{POST /routes/explain} with C{method}, C{url}, C{headers} and C{source}."""
@@ -44,19 +44,19 @@ class RouteTools:
         ]
         if not all(isinstance(text, str) for _, text in pairs):
             raise abort(400, "headers: expected texts")
-        return self._explain(given, pairs)
+        return await self._explain(given, pairs)
 
     async def lint(self, call: Call) -> Answer:
         """C{GET /routes/lint}."""
         return Answer(200, await self._node.lint())
 
-    def _explain(self, given: Mapping[str, Any], headers: list[tuple[str, str]]) -> Answer:
+    async def _explain(self, given: Mapping[str, Any], headers: list[tuple[str, str]]) -> Answer:
         method, url = given.get("method") or "GET", given.get("url")
         source = given.get("source") or "127.0.0.1"
         for name, value in (("method", method), ("url", url), ("source", source)):
             if not isinstance(value, str) or not value:
                 raise abort(400, f"{name}: expected a text")
         try:
-            return Answer(200, self._node.explain(method, str(url), headers, source))
+            return Answer(200, await self._node.explain(method, str(url), headers, source))
         except (KongtxError, ValueError) as error:
             raise abort(400, str(error)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nsmallest
 from typing import Any
 
 import attrs
@@ -80,7 +81,8 @@ def explain(router: Router, request: IRouteRequest) -> Explanation:
     """
     facts = Facts(request)
     fitting = router.fitting(request)
-    match = router.match(request)
+    # Not the router's own match, which remembers: this may run in another thread than that.
+    match = fitting[0].match(facts) if fitting else None
     taken = {id(entry.route) for entry in fitting}
     outranked = []
     if fitting:
@@ -96,27 +98,28 @@ def explain(router: Router, request: IRouteRequest) -> Explanation:
         match,
         _check(fitting[0], facts) if fitting else (),
         tuple(outranked[:LIMIT]),
-        tuple(_near_misses(router.entries(), facts, taken)[:LIMIT]),
+        tuple(_near_misses(router.entries(), facts, taken)),
     )
 
 
 def _near_misses(entries: Iterable[Entry], facts: Facts, taken: set[int]) -> list[Contender]:
     http = facts.scheme in HTTP_SCHEMES
-    nearest: dict[int, tuple[int, int, Entry, tuple[Checked, ...]]] = {}
+    nearest: dict[int, tuple[int, int, Entry]] = {}
     for entry in entries:
         key = id(entry.route)
         if key in taken or is_stream(entry.route) == http:
             continue
-        conditions = _check(entry, facts)
-        missing = sum(not checked.holds for checked in conditions)
+        missing = sum(not condition.holds(facts) for condition in entry.conditions)
         # One that asks for a single thing in vain was not near.
-        if missing and missing < len(conditions):
-            found = (missing, -entry.rank, entry, conditions)
+        if missing and missing < len(entry.conditions):
+            found = (missing, -entry.rank, entry)
             if key not in nearest or found[:2] < nearest[key][:2]:
                 nearest[key] = found
+    near = nsmallest(LIMIT, nearest.values(), key=lambda found: found[:2])
+    checked = [(entry.route, _check(entry, facts)) for _, _, entry in near]
     return [
-        Contender(entry.route, conditions, f"not met: {_unmet(conditions)}")
-        for _, _, entry, conditions in sorted(nearest.values(), key=lambda found: found[:2])
+        Contender(route, conditions, f"not met: {_unmet(conditions)}")
+        for route, conditions in checked
     ]
 
 

@@ -7,6 +7,7 @@ router. A finding is only made where it was proved: silence proves nothing.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import islice, product
 from typing import Any
@@ -28,11 +29,13 @@ from kongtx.router.implication import (
 )
 from kongtx.router.model import Entry, Route, Service
 from kongtx.router.request import RouteRequest
-from kongtx.router.router import FLAVORS, Router, build_router
+from kongtx.router.router import Router, build_router
 from kongtx.router.standing import Scale
 from kongtx.router.traditional import is_stream
 
 _MOST_RIVALS = 100
+#: Of a route that ties with many, one is shown with so many of them.
+_MOST_TIES = 3
 
 
 class Kind(enum.Enum):
@@ -118,6 +121,7 @@ def _sound_routes(
     services: Mapping[str, Service],
     findings: list[Finding],
 ) -> Iterator[Route]:
+    enabled = []
     for route in routes:
         owner = route.get("service")
         service = services.get(owner["id"]) if owner else None
@@ -125,8 +129,16 @@ def _sound_routes(
             reason = f"its service {_called(service)} is disabled"
             findings.append(Finding(Kind.NEVER_MATCHES, route, reason))
             continue
+        enabled.append(route)
+    try:
+        build_router(flavor, enabled, services)
+    except RouterError:
+        pass
+    else:
+        yield from enabled
+        return
+    for route in enabled:
         try:
-            FLAVORS[flavor].compile(route, service)
             build_router(flavor, [route], services)
         except RouterError as error:
             findings.append(Finding(Kind.REFUSED, route, str(error)))
@@ -180,6 +192,7 @@ def _ambiguities(
     scale: Scale, entries: Iterable[Entry], stream: bool, told: set[frozenset[Any]]
 ) -> Iterator[Finding]:
     buckets: dict[Hashable, list[Entry]] = {}
+    losses: Counter[Any] = Counter()
     for entry in entries:
         for key in _meeting_places(scale.without_tie_breaks(entry.rank), entry):
             buckets.setdefault(key, []).append(entry)
@@ -191,11 +204,14 @@ def _ambiguities(
                 pair = _pair(entry.route, other.route)
                 if other.route is entry.route or pair in told:
                     continue
+                if losses[other.route["id"]] >= _MOST_TIES:
+                    continue
                 if not may_meet(keys[at], keys[beyond]):
                     continue
                 found = _tie(scale, entry, other, stream)
                 if found is not None:
                     told.add(pair)
+                    losses[other.route["id"]] += 1
                     yield found
 
 

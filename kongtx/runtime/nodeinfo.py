@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from kongtx.admin.interfaces import INodeInfo
 from kongtx.conf.view import public_view
+from kongtx.dns.flight import Flights
 from kongtx.health.errors import HealthError
 from kongtx.lib.memory import resident_bytes
 from kongtx.router.explain import explain_url
@@ -42,6 +43,7 @@ class NodeInfo:
         self.hostname = socket.gethostname()
         self._pids: dict[str, Any] = {"master": os.getppid(), "workers": [os.getpid()]}
         self._draining = False
+        self._lints: Flights[dict[str, Any]] = Flights()
         self._end = self._context.bus.subscribe(RUNTIME_CHANNEL, _DRAINING, self._on_draining)
         self._context.timers.every("admin.pids", _PIDS_EVERY, self._ask_pids)
 
@@ -163,16 +165,23 @@ class NodeInfo:
     # -- routes ----------------------------------------------------------------------------------
     def explain(
         self, method: str, url: str, headers: Iterable[tuple[str, str]], source: str
-    ) -> dict[str, Any]:
-        """See L{INodeInfo.explain}."""
-        return explain_url(self._node.keeper.current.router, method, url, headers, source)
+    ) -> Deferred[dict[str, Any]]:
+        """See L{INodeInfo.explain}: in a thread, as every route is looked at."""
+        router = self._node.keeper.current.router
+        return deferToThread(explain_url, router, method, url, headers, source)
 
     def lint(self) -> Deferred[dict[str, Any]]:
-        """See L{INodeInfo.lint}: in a thread, as it takes seconds where there are many routes."""
+        """See L{INodeInfo.lint}: in a thread, as it takes seconds where there are many routes.
+
+        Who asks while it is under way gets the same outcome.
+        """
+        return self._lints.join("lint", self._lint)
+
+    async def _lint(self) -> dict[str, Any]:
         # Entities are replaced when they change, never changed, so another thread may read them.
         routes, services = self._node.keeper.routes_and_services()
-        found = deferToThread(lint_json, self._node.conf.router_flavor, routes, services)
-        return found.addCallback(lambda data: {"data": data})
+        flavor = self._node.conf.router_flavor
+        return {"data": await deferToThread(lint_json, flavor, routes, services)}
 
     async def _ask_pids(self) -> None:
         self._pids = await self._context.bus.call("runtime.pids")  # type: ignore[attr-defined]

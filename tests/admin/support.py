@@ -191,7 +191,7 @@ class FakeNode:
     def dns_statistics(self) -> dict[str, Any] | None:
         return None
 
-    def explain(
+    async def explain(
         self, method: str, url: str, headers: Iterable[tuple[str, str]], source: str
     ) -> dict[str, Any]:
         if not url.startswith("http"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -267,6 +268,17 @@ def test_a_request_as_a_client_would_make_it():
         "sni": "a.test",
         "source": ["10.0.0.1", 5],
     }
+
+
+@every_flavor
+def test_of_a_route_that_ties_with_many_three_are_shown(flavor):
+    # A request may have several values of a header.
+    routes = [route(n, headers={"x": [str(n)]}) for n in range(1, 21)]
+    found = told(flavor, *routes)
+    assert {kind for kind, _, _ in found} == {"ambiguous"}
+    losses = Counter(name for _, name, _ in found)
+    assert max(losses.values()) == 3
+    assert len(losses) == 19
 
 
 def _check_honesty(data):
