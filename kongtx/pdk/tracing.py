@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.phases import LOG, only_in
+from kongtx.proxy.interfaces import IRequestContext
 
 if TYPE_CHECKING:
     from kongtx.pdk.kong import Kong
@@ -23,6 +24,8 @@ UNSET, OK, ERROR = range(3)
 
 _BOUND = 1 << 64
 _OFF = frozenset({"off"})
+#: Words of C{tracing_instrumentations} that ask for a span of the whole request.
+_WHOLE_REQUEST = frozenset({"all", "request"})
 
 
 class Span:
@@ -223,17 +226,24 @@ class Tracer:
 
 
 class Tracing(Tracer):
-    """The gateway's own tracer, which keeps nothing while C{tracing_instrumentations} is off."""
+    """The gateway's own tracer, which keeps nothing while C{tracing_instrumentations} is off.
 
-    __slots__ = ("_kong", "_others")
+    With C{request} or C{all} there it begins with a span of the whole request, which is the active
+    one and ends in the log phase.
+    """
+
+    __slots__ = ("_kong", "_others", "_root")
 
     def __init__(self, kong: Kong) -> None:
         conf = kong.node.configuration
-        wanted = getattr(conf, "tracing_instrumentations", None) or ("off",)
+        wanted = set(getattr(conf, "tracing_instrumentations", None) or ("off",))
         rate = getattr(conf, "tracing_sampling_rate", 1.0)
-        super().__init__(kong, "default", rate, enabled=not set(wanted) <= _OFF)
+        super().__init__(kong, "default", rate, enabled=not wanted <= _OFF)
         self._kong = kong
         self._others: dict[str, Tracer] = {}
+        self._root: Span | None = None
+        if not wanted.isdisjoint(_WHOLE_REQUEST):
+            self._root = self._start_root(kong.raw)
 
     def new(self, name: str, sampling_rate: float = 1.0) -> Tracer:
         """A tracer of a plugin's own, on whatever the configuration says; one a name and request.
@@ -244,6 +254,40 @@ class Tracing(Tracer):
         if tracer is None:
             tracer = self._others[name] = Tracer(self._kong, name, sampling_rate)
         return tracer
+
+    @only_in(frozenset({LOG}), "tracing.process_span")
+    def process_span(self, processor: Callable[..., object], *arguments: Any) -> None:
+        """Call C{processor(span, *arguments)} for each span of the request, in order."""
+        root, request = self._root, self._request
+        if root is not None and root.end_time_ns is None:
+            root.set_attribute("http.status_code", request.status)
+            if request.route is not None:
+                root.set_attribute("http.route", request.route.get("name") or request.route["id"])
+            if request.status >= 500:
+                root.set_status(ERROR)
+            root.finish(root.start_time_ns + max(0, request.total_ms) * 1_000_000)
+        super().process_span(processor, *arguments)
+
+    def _start_root(self, request: IRequestContext) -> Span:
+        scheme, host = request.scheme.decode(), request.host.decode("latin-1")
+        target = request.target.decode("latin-1")
+        span = self.start_span(
+            "kong",
+            span_kind=SERVER,
+            start_time_ns=int(request.started * 1_000_000_000),
+            attributes={
+                "http.method": request.raw_method.decode("latin-1"),
+                "http.url": f"{scheme}://{host}{target}",
+                "http.host": host,
+                "http.scheme": scheme,
+                "http.flavor": request.http_version.decode(),
+                "http.client_ip": request.client_ip,
+                "net.peer.ip": request.connection.peer[0],
+                "kong.request.id": request.request_id.decode(),
+            },
+        )
+        self.set_active_span(span)
+        return span
 
 
 def sampled(trace_id: bytes, rate: float) -> bool:

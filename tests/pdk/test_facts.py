@@ -116,7 +116,7 @@ class TestVault:
         assert calls == [{"p": "same"}]
 
 
-ON = {"tracing_instrumentations": ("all",), "tracing_sampling_rate": 1.0}
+ON = {"tracing_instrumentations": ("db_query",), "tracing_sampling_rate": 1.0}
 
 
 class TestTracing:
@@ -154,6 +154,27 @@ class TestTracing:
         names: list[str] = []
         one.tracing.process_span(lambda span, end: names.append(span.name + end), "!")
         assert names == ["request!", "query!"]
+
+    @pytest.mark.parametrize("word", ["all", "request"])
+    def test_the_whole_request_is_a_span_if_it_is_asked_for(self, word: str) -> None:
+        node = make_node(configuration={**ON, "tracing_instrumentations": (word,)})
+        request = FakeRequest(method=b"POST", target=b"/a?b", host=b"h", route={"id": "r"})
+        tracing = kong_of(request, node).tracing
+        root = tracing.active_span()
+        part = tracing.start_span("part")
+        request.phase, request.status, request.total_ms = "log", 502, 7
+        seen: list[Span] = []
+        tracing.process_span(seen.append)
+        tracing.process_span(seen.append)
+        assert seen == [root, part] * 2
+        assert part.parent is root
+        assert (root.name, root.kind, root.status) == ("kong", SERVER, ERROR)
+        assert root.start_time_ns == 1_700_000_000 * 10**9
+        assert root.end_time_ns == root.start_time_ns + 7_000_000
+        assert root.attributes["http.url"] == "http://h/a?b"
+        assert root.attributes["http.method"] == "POST"
+        assert root.attributes["http.status_code"] == 502
+        assert root.attributes["http.route"] == "r"
 
     def test_what_a_span_says(self) -> None:
         span = kong(**ON).tracing.start_span("x")
