@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from os import urandom
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.phases import LOG, only_in
@@ -134,7 +135,13 @@ class _NoSpan(Span):
     is_recording = False
 
     def __init__(self) -> None:
-        """No fields: nobody is to look at them."""
+        """Its fields say nothing, and cannot be made to."""
+        self.name, self.trace_id, self.span_id = "", b"", b""
+        self.parent = self.parent_id = self.end_time_ns = None
+        self.kind, self.status, self.start_time_ns = UNSPECIFIED, UNSET, 0
+        self.attributes = cast("dict[str, Any]", MappingProxyType({}))
+        self.events = []
+        self.should_sample = False
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Nothing."""

@@ -125,11 +125,13 @@ class TestTracing:
         span = one.tracing.start_span("x")
         assert span is NO_SPAN
         assert span.is_recording is False
+        assert (span.name, span.trace_id, span.should_sample) == ("", b"", False)
         span.set_attribute("a", 1)
         span.add_event("e")
         span.record_error("e")
         span.set_status(ERROR)
         span.finish()
+        assert (span.attributes, span.events, span.status) == ({}, [], 0)
         one.tracing.set_active_span(span)
         assert one.tracing.active_span() is None
         seen: list[Span] = []
