@@ -70,7 +70,7 @@ def parse(output: Output, file: str | None, conf: str | None, prefix: str | None
 
     context = Context(now=time.time(), new_id=ids.uuid4, new_secret=ids.new_secret)
     try:
-        DeclarativeFormat(registry(configuration)).parse_text(
+        declared = DeclarativeFormat(registry(configuration)).parse_text(
             text,
             context,
             filename=os.path.abspath(file),
@@ -79,6 +79,8 @@ def parse(output: Output, file: str | None, conf: str | None, prefix: str | None
         )
     except DeclarativeError as error:
         raise CommandError(f"Failed parsing:\n{error.tree()}") from error
+    for warning in declared.warnings:
+        output.warn(warning)
     output.info("parse successful")
 
 
@@ -117,6 +119,8 @@ def db_import(output: Output, file: str | None, conf: str | None, prefix: str | 
                 )
             except DeclarativeError as error:
                 raise CommandError(f"Failed parsing:\n{error.tree()}") from error
+            for warning in declared.warnings:
+                output.warn(warning)
             output.info("parse successful, beginning import")
             try:
                 await store.restore(transformed(declared, known))

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from kongtx.admin.interfaces import IDeclarativeLoader
@@ -30,6 +31,8 @@ from kongtx.db.store import Store
 from kongtx.errors import KongtxError
 
 Entity = dict[str, Any]
+
+log = Logger()
 
 
 class DeclarativeFileError(KongtxError):
@@ -122,6 +125,8 @@ class DeclarativeLoader:
         return {name: rows for name, rows in declared.entities.items() if name != "workspaces"}
 
     def _stored(self, declared: Declared) -> dict[str, list[Entity]]:
+        for warning in declared.warnings:
+            log.warn("{warning}", warning=warning)
         stored: dict[str, list[Entity]] = {}
         for name, entity in transformed(declared, self._store.registry):
             stored.setdefault(name, []).append(self._store[name].restored(entity).entity)

@@ -117,6 +117,17 @@ def test_plugins_that_are_not_loaded_are_not_known(run: Run, tmp_path: Path) -> 
     assert "plugin 'key-auth' not enabled" in result.stderr
 
 
+def test_deprecated_fields_are_warned_of(run: Run, tmp_path: Path) -> None:
+    old = {"name": "http-log", "config": {"http_endpoint": "http://x", "flush_timeout": 5}}
+    write(tmp_path / "my.json", {"_format_version": "3.0", "plugins": [old]})
+    result = run("config", "parse", "my.json")
+    assert (result.exit_code, result.stdout) == (0, "parse successful\n")
+    assert result.stderr.endswith(
+        "[warn] http-log: config.flush_timeout is deprecated, please use "
+        "config.queue.max_coalescing_delay instead\n"
+    )
+
+
 def test_a_plugin_that_is_not_installed_is_told(run: Run, tmp_path: Path) -> None:
     write(tmp_path / "my.json", {"_format_version": "3.0"})
     result = run("config", "parse", "my.json", KONG_PLUGINS="bundled,my-own")

@@ -173,6 +173,18 @@ class TestWriting:
             "config.queue.max_coalescing_delay instead"
         ]
 
+    @pytest_twisted.ensureDeferred
+    async def test_deprecated_fields_of_declarative_configurations_are_warned_of(
+        self, make_gateway: Make
+    ) -> None:
+        old = {"name": "http-log", "config": {"http_endpoint": "http://x", "flush_timeout": 5}}
+        gateway = await make_gateway(database="off", lmdb_map_size="16m")
+        with capturedLogs() as captured:
+            document = {"_format_version": "3.0", "plugins": [old]}
+            assert (await gateway.admin.post("/config", json=document)).status == 201
+        (warning,) = [each["warning"] for each in captured if "deprecated" in str(each)]
+        assert warning.startswith("http-log: config.flush_timeout is deprecated")
+
 
 class TestChoosing:
     """Which configuration of a name a request meets."""

@@ -24,6 +24,7 @@ from kongtx.entities import DEFAULT_WORKSPACE
 from kongtx.schema import Context, Field, Record, SchemaRegistry, boolean, string
 from kongtx.schema.errors import UNKNOWN, ShorthandViolation
 from kongtx.schema.field import INSERT, copy_value
+from kongtx.schema.secrets import deprecations
 
 VERSIONS = ("1.1", "2.1", "3.0")
 #: The hash of a node without configuration, and of an empty one.
@@ -44,11 +45,13 @@ class Configuration:
             foreign keys as ``{"id": ...}``, not transformed.
         transform: whether write transformations are still to run (``_transform``).
         hash: MD5 of the text or, without one, of the document; 32 zeros when there are no entities.
+        warnings: of deprecated fields that the document uses.
     """
 
     entities: Entities
     transform: bool
     hash: str
+    warnings: tuple[str, ...] = ()
 
 
 @attrs.define(eq=False)
@@ -153,7 +156,10 @@ class DeclarativeFormat:
         if hash is None:
             hash = content_hash(json.dumps(document, default=str))  # noqa: A001
         return Configuration(
-            entities, migrated.get("_transform") is not False, EMPTY_HASH if empty else hash
+            entities,
+            migrated.get("_transform") is not False,
+            EMPTY_HASH if empty else hash,
+            reading.warnings(),
         )
 
     def _refused(self, errors: dict[str, Any], document: dict[str, Any]) -> DeclarativeError:
@@ -218,6 +224,15 @@ class _Reading:
         found = merge_errors(resolved.root, null_errors(self._found.root) if resolved else {})
         errors = ErrorTree(merge_errors(self._structure.root, found))
         return errors.to_json() if errors else {}
+
+    def warnings(self) -> tuple[str, ...]:
+        """What to warn of; plugins are the entities that have deprecated fields."""
+        found: dict[str, None] = {}
+        for node in self.nodes:
+            if node.entity == "plugins":
+                schema = self._variants[node.entity].schema
+                found.update(dict.fromkeys(deprecations(schema, node.own)))
+        return tuple(found)
 
     def _list(
         self,
