@@ -49,4 +49,4 @@ test: lint docs programs
 	$(BIN)/python -m pytest
 
 clean:
-	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-sslyze build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache
