@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -20,6 +21,7 @@ from kongtx.plugins.iterator import PluginIterator
 from kongtx.proxy.interfaces import ISnapshot
 from kongtx.router import Router, build_router
 from kongtx.router.errors import RouterError
+from kongtx.router.router import validate_route
 from kongtx.runtime.heap import settle
 
 Entity = dict[str, Any]
@@ -27,6 +29,9 @@ Rows = dict[str, dict[str, Entity]]
 Follower = Callable[[Rows, Mapping[str, set[str]]], object]
 #: A changed entity: its schema's name and its id.
 Changed = tuple[str, str]
+
+#: From so many changed routes on the next router is made in a thread, as it takes a while.
+MANY_ROUTES = 2000
 
 #: Schemas whose entities the data plane holds; all others are looked up when they are needed.
 HELD = (
@@ -122,7 +127,7 @@ class SnapshotKeeper:
         @raise PluginError: if a plugin is configured that is not loaded.
         """
         await self._read_all()
-        self._build({name: set(rows) for name, rows in self._rows.items()})
+        await self._build({name: set(rows) for name, rows in self._rows.items()})
         self._is_loaded = True
         settle(sum(self.counts().values()))
         if not self._rows["plugins"]:
@@ -175,7 +180,7 @@ class SnapshotKeeper:
             self._reload = False
             before = {name: set(rows) for name, rows in self._rows.items()}
             await self._read_all()
-            self._build({name: before[name] | set(rows) for name, rows in self._rows.items()})
+            await self._build({name: before[name] | set(rows) for name, rows in self._rows.items()})
             settle(sum(self.counts().values()))
             return
         if not pending:
@@ -188,7 +193,7 @@ class SnapshotKeeper:
             else:
                 self._rows[name][key] = entity
             touched[name].add(key)
-        self._build(touched)
+        await self._build(touched)
 
     async def _read_all(self) -> None:
         rows: Rows = {}
@@ -196,13 +201,13 @@ class SnapshotKeeper:
             rows[name] = {row["id"]: row async for row in self._store[name].each()}
         self._rows = rows
 
-    def _build(self, touched: Mapping[str, set[str]]) -> None:
+    async def _build(self, touched: Mapping[str, set[str]]) -> None:
         rows = self._rows
+        router = await self._route(touched)
         if touched["upstreams"] or touched["targets"]:
             self._balancers.update(rows["upstreams"].values(), rows["targets"].values())
         for follow in self._followers:
             follow(rows, touched)
-        router = self._route(touched)
         plugins = self.current.plugins
         if touched["plugins"] or touched["vaults"]:
             plugins = self._iterate(plugins, secrets_changed=bool(touched["vaults"]))
@@ -211,7 +216,7 @@ class SnapshotKeeper:
         self.current = Snapshot(router, plugins, self._balancers)
         self._apply(self.current)
 
-    def _route(self, touched: Mapping[str, set[str]]) -> Router:
+    async def _route(self, touched: Mapping[str, set[str]]) -> Router:
         routes, services = self._rows["routes"], self._rows["services"]
         keys = set(touched["routes"])
         if touched["services"]:
@@ -231,22 +236,13 @@ class SnapshotKeeper:
         # A route whose service has not been seen yet comes with the service.
         whole = [(route, s) for route, s in changed if s is not None or not route["service"]]
         removed = keys - {route["id"] for route, _ in whole}
-        try:
-            return router.updated(whole, removed)
-        except RouterError:
-            return self._route_one_by_one(router.updated((), removed), whole)
-
-    def _route_one_by_one(
-        self, router: Router, changed: Iterable[tuple[Entity, Entity | None]]
-    ) -> Router:
-        for route, service in changed:
-            try:
-                router = router.replace(route, service)
-            except RouterError as error:
-                router = router.remove(route["id"])
-                self._log.error(
-                    "route {route} is left out: {error}", route=route["id"], error=str(error)
-                )
+        if len(whole) < MANY_ROUTES:
+            router, wrong = _updated(router, whole, removed)
+        else:
+            # Routers do not change, so requests go on by the one before.
+            router, wrong = await deferToThread(_updated, router, whole, removed)
+        for key, problem in wrong:
+            self._log.error("route {route} is left out: {error}", route=key, error=problem)
         return router
 
     def _iterate(self, before: PluginIterator, secrets_changed: bool) -> PluginIterator:
@@ -267,3 +263,21 @@ class SnapshotKeeper:
             else:
                 self._log.failure("the plugins' configurations stay as they were")
             return before
+
+
+def _updated(
+    router: Router, changed: Sequence[tuple[Entity, Entity | None]], removed: set[str]
+) -> tuple[Router, list[tuple[str, str]]]:
+    """The next router, without the routes that are wrong: their ids, and what is wrong."""
+    try:
+        return router.updated(changed, removed), []
+    except RouterError:
+        pass
+    good, wrong = [], []
+    for route, service in changed:
+        problem = validate_route(router.flavor.name, route)
+        if problem is None:
+            good.append((route, service))
+        else:
+            wrong.append((route["id"], problem))
+    return router.updated(good, removed | {key for key, _ in wrong}), wrong
