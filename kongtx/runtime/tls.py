@@ -137,9 +137,11 @@ class ListenerTLS:
 
     def warn_of_expiry(self, now: datetime.datetime) -> None:
         """Log which certificates have expired or are about to."""
-        for kind in {listener.kind for listener in self._listeners}:
-            for pair in configured_pairs(self._conf, kind):
-                report_expiry(pair.what, pair.chain, now)
+        kinds = {listener.kind for listener in self._listeners}
+        pairs = [pair for kind in kinds for pair in configured_pairs(self._conf, kind)]
+        shown = client_pair(self._conf)
+        for pair in pairs if shown is None else [*pairs, shown]:
+            report_expiry(pair.what, pair.chain, now)
         for row in self._rows.get("certificates", {}).values():
             try:
                 for pair in pairs_of(row, self._resolve):

@@ -203,10 +203,15 @@ async def test_an_unusable_certificate_fails_its_handshakes_alone(
 @pytest_twisted.ensureDeferred
 async def test_certificates_that_end_soon_are_told_of(secure: Make, logged: list[str]) -> None:
     now = datetime.datetime.now(datetime.UTC)
-    gateway = await secure()
+    past = stored(issued("past.test", not_after=now - datetime.timedelta(days=1)))
+    gateway = await secure(
+        client_ssl="on", client_ssl_cert=past["cert"], client_ssl_cert_key=past["key"]
+    )
     soon = stored(issued("soon.test", not_after=now + datetime.timedelta(days=10)), "soon.test")
     row = await gateway.store["certificates"].insert(soon)
     gateway.node.listener_tls.warn_of_expiry(now)
+    when = (now - datetime.timedelta(days=1)).strftime("%Y-%m-%d %H:%M UTC")
+    assert f"client_ssl_cert has expired on {when}" in logged
     [line] = [line for line in logged if "expires" in line]
     assert line.startswith(f"certificate {row['id']} expires on ")
     assert line.endswith(", in 9 days")
