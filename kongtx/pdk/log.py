@@ -156,14 +156,12 @@ class Log:
             logger = _LOGGERS[self._namespace] = Logger(namespace=self._namespace)
         if self._namespace in self._formats:
             template, fields = "{message}", {**fields, "message": self._shape(template, fields)}
-        logger.emit(
-            _LEVELS[level],
-            template,
-            **{LEVEL_KEY: level},
-            plugin=self._namespace,
-            request_id=self._request.request_id.decode(),
-            **fields,
-        )
+        own = {
+            LEVEL_KEY: level,
+            "plugin": self._namespace,
+            "request_id": self._request.request_id.decode(),
+        }
+        logger.emit(_LEVELS[level], template, **{**fields, **own})
 
     def _shape(self, template: str, fields: Mapping[str, Any]) -> str:
         caller = sys._getframe(3)  # of the method that called _emit

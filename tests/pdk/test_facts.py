@@ -292,6 +292,14 @@ class TestLog:
             one.log.inspect({"a": 1}, "b")
         assert [each["values"] for each in captured] == ["{'a': 1}, 'b'"]
 
+    def test_a_plugins_fields_may_have_any_name(self) -> None:
+        one = kong()
+        one.row = {"id": "1", "name": "mine"}
+        with capturedLogs() as captured:
+            one.log.warn("{n} of {request_id}", n=1, request_id="x", plugin="y")
+        assert (captured[0]["n"], captured[0]["plugin"]) == (1, "mine")
+        assert captured[0]["request_id"] == one.raw.request_id.decode()
+
     def test_names_and_formats_are_not_empty(self) -> None:
         with pytest.raises(ArgumentError):
             kong().log.new("")
