@@ -23,6 +23,15 @@ def resume() -> None:
     gc.enable()
 
 
+def set_aside(entities: int) -> None:
+    """Set aside what there is without looking for garbage first, as that takes long.
+
+    @param entities: how many were made anew.
+    """
+    if entities >= LARGE:
+        gc.freeze()
+
+
 def settle(entities: int) -> bool:
     """Set a large configuration aside, so that no collection looks at it again.
 

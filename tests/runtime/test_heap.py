@@ -10,7 +10,7 @@ from weakref import ref
 import pytest
 
 from kongtx.runtime import heap
-from kongtx.runtime.heap import LARGE, settle
+from kongtx.runtime.heap import LARGE, set_aside, settle
 
 
 class Thing:
@@ -59,3 +59,11 @@ def test_what_is_gone_by_the_next_time_is_freed_then() -> None:
     assert seen() is not None
     settle(LARGE)
     assert seen() is None
+
+
+def test_what_is_new_is_set_aside_as_it_is() -> None:
+    thing = Thing()
+    set_aside(LARGE - 1)
+    assert any(each is thing for each in gc.get_objects())
+    set_aside(LARGE)
+    assert not any(each is thing for each in gc.get_objects())
