@@ -40,6 +40,8 @@ _REMEMBERED: Final = 256
 BY_PEER: Final = 1
 BY_US: Final = 2
 
+# Less than this waits for what other streams have to say.
+_SMALL_BYTES: Final = 4096
 # WINDOW_UPDATE frames beyond two for each DATA frame we have sent.
 _SPARE_UPDATES: Final = 1000
 # Frames that ask for nothing, or for an answer only: at once, and a second.
@@ -61,6 +63,7 @@ class Connection:
         "_control",
         "_decoder",
         "_ended_streams",
+        "_flush_soon",
         "_handlers",
         "_header_bytes",
         "_out",
@@ -106,6 +109,8 @@ class Connection:
         self._awaits_preface = not client
         self._awaits_settings = True
         self._out: list[bytes] | None = None
+        #: Calls a function before the loop waits for events again; L{None}: it cannot.
+        self._flush_soon: Callable[[Callable[[], None]], object] | None = None
         self._block: list[bytes] | None = None
         self._block_stream = self._block_pieces = 0
         self._block_ended = False
@@ -132,6 +137,10 @@ class Connection:
         """Give bytes to the transport."""
         raise NotImplementedError
 
+    def _write_pieces(self, pieces: list[bytes]) -> None:
+        """Give several pieces to the transport at once."""
+        raise NotImplementedError
+
     def _got_headers(self, stream_id: int, fields: list[Header], ended: bool) -> None:
         """A header block has come."""
         raise NotImplementedError
@@ -155,7 +164,16 @@ class Connection:
         if self._out is not None:
             self._out.append(data)
         elif not self.dead:
-            self._write(data)
+            if (
+                self._flush_soon is not None
+                and len(self.streams) > 1
+                and len(data) < _SMALL_BYTES
+            ):
+                # Other streams may have something to say before the loop sleeps, too.
+                self._out = [data]
+                self._flush_soon(self._flush_out)
+            else:
+                self._write(data)
 
     def block_prefix(self) -> bytes:
         """What must precede the next header block."""
@@ -185,7 +203,9 @@ class Connection:
         """Take what the peer has sent."""
         if self.dead:
             return
-        out = self._out = []
+        if self._out is None:
+            self._out = []
+        out = self._out
         try:
             self._receive(self._buffer + data if self._buffer else data)
             self._batch_done()
@@ -201,7 +221,10 @@ class Connection:
     def _flush_out(self) -> None:
         out, self._out = self._out, None
         if out and not self.dead:
-            self._write(out[0] if len(out) == 1 else b"".join(out))
+            if len(out) == 1:
+                self._write(out[0])
+            else:
+                self._write_pieces(out)
 
     def _batch_done(self) -> None:
         """All that has come has been taken."""

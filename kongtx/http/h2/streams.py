@@ -110,18 +110,16 @@ class Stream:
         size = len(data)
         if not self.write_paused and (
             size == 0
-            or (
-                size <= self.send_window
-                and size <= core.send_window
-                and size <= core.peer_frame_size
-                and not core.wire_paused
-            )
+            or (size <= self.send_window and size <= core.send_window and not core.wire_paused)
         ):
             core.send_window -= size
             self.send_window -= size
-            core.data_frames += 1
             flags = END_STREAM if ended else 0
-            core.send(head + frame_head(DATA, flags, self.stream_id, size) + data)
+            if size <= core.peer_frame_size:
+                core.data_frames += 1
+                core.send(head + frame_head(DATA, flags, self.stream_id, size) + data)
+            else:
+                self._send_frames(data, flags, head)
             if ended:
                 self.local_ended = True
                 self._sent_all()
@@ -140,6 +138,19 @@ class Stream:
             self.flush()
             if self.write_paused:
                 self._paused()
+
+    def _send_frames(self, data: bytes, flags: int, head: bytes) -> None:
+        """Send more than a frame holds."""
+        core = self.core
+        most, size = core.peer_frame_size, len(data)
+        view = memoryview(data)
+        pieces: list[bytes | memoryview] = [head] if head else []
+        for start in range(0, size, most):
+            piece = view[start : start + most]
+            last = flags if start + most >= size else 0
+            pieces += (frame_head(DATA, last, self.stream_id, len(piece)), piece)
+        core.data_frames += -(-size // most)
+        core.send(b"".join(pieces))
 
     def end_with(self, trailers: Sequence[Header]) -> None:
         """End our side, with trailers or without."""

@@ -37,6 +37,7 @@ class Wire(Connection):
         """A connection without a transport; see L{Connection}."""
         self._seconds: Callable[[], float] = clock.seconds
         super().__init__(header_bytes, clock.seconds, client)
+        self._flush_soon = getattr(getattr(clock, "loop", None), "call_soon", None)
         #: The transport has been told to close.
         self._closing = False
         self._registered = False
@@ -94,6 +95,9 @@ class Wire(Connection):
 
     def _write(self, data: bytes) -> None:
         self.transport.write(data)
+
+    def _write_pieces(self, pieces: list[bytes]) -> None:
+        self.transport.writeSequence(pieces)
 
     # -- time --------------------------------------------------------------------------------
     def wake_at(self, stream: Any, seconds: float) -> None:
