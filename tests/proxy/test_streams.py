@@ -45,7 +45,7 @@ class Site:
     def _use(self, stream: Any) -> None:
         self.got.append(stream)
         if isinstance(stream, ClientStream):
-            stream.send(None, b"GET / HTTP/1.1\r\n\r\n", True, False, 1, 1)  # type: ignore[arg-type]
+            stream.send(None, b"GET / HTTP/1.1\r\nHost: up\r\n\r\n", True, False, 1, 1)  # type: ignore[arg-type]
 
 
 @pytest.fixture

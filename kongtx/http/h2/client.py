@@ -15,7 +15,7 @@ from kongtx.http.client import CLOSED, GARBAGE, HEAD_BYTES, TIMEOUT
 from kongtx.http.h2 import frames
 from kongtx.http.h2.errors import CANCEL, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, StreamFault
 from kongtx.http.h2.fields import parse_response, well_formed
-from kongtx.http.h2.hpacking import Header, encode, encode_request
+from kongtx.http.h2.hpacking import SECRET, Header, encode, encode_request
 from kongtx.http.h2.streams import STREAM_WINDOW, Stream
 from kongtx.http.h2.wire import Wire
 from kongtx.http.interfaces import IReply
@@ -27,7 +27,9 @@ MOST_STREAMS: Final = 100
 # A client's ids end here (RFC 9113 §5.1.1).
 _LAST_ID: Final = frames.LARGEST_WINDOW
 # Fields of a request's head that are said in another way, or not at all.
-_LEFT_OUT: Final = frozenset((b"host", b"content-length", b"te"))
+_LEFT_OUT: Final = frozenset((b"content-length", b"te"))
+_TRAILERS: Final = encode(((b"te", b"trailers"),))
+_KEPT: Final = 1024
 
 
 class ClientConnection(Wire):
@@ -92,6 +94,8 @@ class ClientConnection(Wire):
             frames.PREFACE
             + frames.settings_frame(
                 (
+                    # Without a table, equal blocks are equal bytes, and are read once.
+                    (frames.HEADER_TABLE_SIZE, 0),
                     (frames.ENABLE_PUSH, 0),
                     (frames.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
                     (frames.MAX_HEADER_LIST_SIZE, HEAD_BYTES),
@@ -502,19 +506,30 @@ class ClientStream(Stream):
         self._tell_failure(CLOSED if reason is not None else GARBAGE)
 
 
+# Header lines as they are in HTTP/1.1, and encoded: requests mostly have the same ones.
+_encoded: Final[dict[bytes, bytes]] = {}
+
+
 def _translate(head: bytes, secure: bool) -> bytes:
     """A request's header block from its head in HTTP/1.1, which the gateway has made itself."""
-    lines = head.split(b"\r\n")
-    method, path, _ = lines[0].split(b" ")
-    authority = b""
-    fields: list[Header] = []
-    for line in lines[1:]:
-        name, _, value = line.partition(b": ")
-        lower = name.lower()
-        if lower not in _LEFT_OUT:
-            fields.append((lower, value))
-        elif lower == b"host":
-            authority = value
+    line, host, *lines = head.split(b"\r\n")
+    method, path, _ = line.split(b" ")
+    known = _encoded.get
+    pieces = [encode_request(method, secure, host[6:], path)]
+    for line in lines:
+        piece = known(line)
+        pieces.append(_encode_line(line) if piece is None else piece)
     # gRPC servers want to be sure that trailers pass.
-    fields.append((b"te", b"trailers"))
-    return encode_request(method, secure, authority, path) + encode(fields)
+    pieces.append(_TRAILERS)
+    return b"".join(pieces)
+
+
+def _encode_line(line: bytes) -> bytes:
+    name, _, value = line.partition(b": ")
+    lower = name.lower()
+    piece = b"" if lower in _LEFT_OUT else encode(((lower, value),))
+    if lower not in SECRET:
+        if len(_encoded) >= _KEPT:
+            _encoded.clear()
+        _encoded[line] = piece
+    return piece

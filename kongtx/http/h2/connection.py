@@ -164,11 +164,7 @@ class Connection:
         if self._out is not None:
             self._out.append(data)
         elif not self.dead:
-            if (
-                self._flush_soon is not None
-                and len(self.streams) > 1
-                and len(data) < _SMALL_BYTES
-            ):
+            if self._flush_soon is not None and len(self.streams) > 1 and len(data) < _SMALL_BYTES:
                 # Other streams may have something to say before the loop sleeps, too.
                 self._out = [data]
                 self._flush_soon(self._flush_out)

@@ -29,6 +29,7 @@ class RequestFields:
     """A request's fields, as exchanges take them.
 
     @ivar memo: for the exchanges' use, see L{kongtx.http.interfaces.IServerChannel}.
+    @ivar size: of names and values, in bytes.
     @ivar length: what Content-Length says; -1 without it.
     """
 
@@ -41,6 +42,7 @@ class RequestFields:
         "method",
         "names",
         "port",
+        "size",
         "table",
         "target",
     )
@@ -53,6 +55,7 @@ class RequestFields:
     method: bytes
     names: tuple[bytes, ...]
     port: int
+    size: int
     table: dict[bytes, bytes]
     target: bytes
 
@@ -167,6 +170,7 @@ def _request(
     request.host, request.port = parsed
     request.length = length
     request.expects = table.get(b"expect", b"").lower() == b"100-continue"
+    request.size = sum([len(name) + len(value) for name, value in headers])
     request.memo = None
     return request
 

@@ -27,8 +27,8 @@ for _number, _entry in enumerate(HeaderTable.STATIC_TABLE, 1):
 CONNECTION_FIELDS: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
-# Values that no intermediary should put into a table (RFC 7541 §7.1.3).
-_SECRET: Final = frozenset((b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"))
+#: Values that no intermediary should put into a table (RFC 7541 §7.1.3).
+SECRET: Final = frozenset((b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"))
 
 _KEPT: Final = 4096
 # What precedes a value's length, by the name in any case; empty for names that are not sent.
@@ -58,7 +58,7 @@ def _prefix(name: bytes) -> bytes:
     if lower in CONNECTION_FIELDS:
         prefix = b""
     else:
-        pattern = 0x10 if lower in _SECRET else 0
+        pattern = 0x10 if lower in SECRET else 0
         index = _NAMES.get(lower)
         if index is not None:
             prefix = _integer(index, 4, pattern)

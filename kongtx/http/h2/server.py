@@ -177,7 +177,7 @@ class ServerConnection(Wire):
         else:
             stream = ServerStream(self, stream_id, ended, parsed)
             self.streams[stream_id] = stream
-            stream.head_received = sum(len(name) + len(value) for name, value in fields)
+            stream.head_received = parsed.size
             stream.exchange = self._settings.begin(
                 stream,
                 parsed.method,
