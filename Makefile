@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Such as: make test PYTEST_OPTIONS="-n 2 --dist worksteal"
+PYTEST_OPTIONS ?=
 
 .PHONY: help run test lint bench docs programs clean
 help:
@@ -46,7 +48,7 @@ bench: $(VENV)/.dev programs
 	$(BIN)/python -m benchmarks.run
 
 test: lint docs programs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 clean:
 	rm -rf $(VENV) .venv-sslyze build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache
