@@ -19,6 +19,7 @@ from twisted.internet.defer import (
     maybeDeferred,
 )
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -62,6 +63,8 @@ from kongtx.tls.handshake import Handshake
 
 #: The channel on which workers tell each other what they wrote to the store.
 STORE_CHANNEL = "store"
+#: Seconds that accepted connections have to become the gateway's when a worker drains.
+ACCEPTED_MAY_TAKE = 0.1
 #: Seconds that plugins have to send what they still hold when a worker stops.
 PLUGINS_MAY_TAKE = 5.0
 
@@ -237,6 +240,9 @@ class GatewayNode(MultiService):
         if self._watcher is not None:
             self._watcher.stopService()
         await self._stop_listening()
+        # What was just accepted is no connection of the gateway's before the next turn of the
+        # reactor, and in TLS before the handshake; gone unseen, it would be reset.
+        await deferLater(self.context.clock, ACCEPTED_MAY_TAKE)
         await self.gateway.drain()
 
     async def stopService(self) -> None:
