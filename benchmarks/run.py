@@ -167,23 +167,31 @@ def latency(
     return found
 
 
-def memory(proxies: tuple[Proxy, Proxy], before: dict[str, int], count: int) -> dict[str, Any]:
-    """KiB of a worker at its start and after the load, and of an idle connection."""
-    found: dict[str, Any] = {}
-    print("\nmemory in KiB: a worker at its start, after the load, an idle connection (goal: 15)")
+def idle(proxies: tuple[Proxy, Proxy], count: int) -> dict[str, dict[str, float]]:
+    """KiB of a worker at its start, and of each connection that has asked once.
+
+    Measured before any other load: memory that was used before would hide them.
+    """
+    found: dict[str, dict[str, float]] = {}
     for proxy in proxies:
-        loaded = resident_kib(proxy.pid)
+        loads.idle_connections(proxy.plain, 200, lambda: 0)
+        start = resident_kib(proxy.pid)
         held: Any = loads.idle_connections(
             proxy.plain, count, lambda pid=proxy.pid: resident_kib(pid)
         )
-        each = (held - loaded) / count
-        found[proxy.name] = {
-            "start_kib": before[proxy.name],
-            "loaded_kib": loaded,
-            "idle_connection_kib": each,
-        }
-        print(f"{proxy.name:>10}{before[proxy.name]:>8}{loaded:>8}{each:8.2f}", flush=True)
+        each = (held - start) / count
+        found[proxy.name] = {"start_kib": start, "idle_connection_kib": each}
     return found
+
+
+def tell_memory(proxies: tuple[Proxy, Proxy], found: dict[str, dict[str, float]]) -> None:
+    """Print memory, with what a worker has after the load."""
+    print("\nmemory in KiB: a worker at its start, after the load, an idle connection (goal: 15)")
+    for proxy in proxies:
+        mine = found[proxy.name]
+        mine["loaded_kib"] = loaded = resident_kib(proxy.pid)
+        start, each = mine["start_kib"], mine["idle_connection_kib"]
+        print(f"{proxy.name:>10}{start:8.0f}{loaded:8.0f}{each:8.2f}", flush=True)
 
 
 def save(results: dict[str, Any]) -> None:
@@ -226,14 +234,14 @@ def main() -> None:
             processes.stop()
 
 
-def run(processes: Processes, options: argparse.Namespace, idle: int) -> None:
+def run(processes: Processes, options: argparse.Namespace, connections: int) -> None:
     """Start, measure, write."""
     began = time.monotonic()
     upstreams = start_upstreams(processes)
     proxies = start_proxies(processes, upstreams)
-    before = {proxy.name: resident_kib(proxy.pid) for proxy in proxies}
     files = processes.directory / "files"
     chosen = [each for each in scenarios(files) if options.only in each.name]
+    found = {} if options.only else idle(proxies, connections)
     results: dict[str, Any] = {
         "commit": _commit(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -247,7 +255,8 @@ def run(processes: Processes, options: argparse.Namespace, idle: int) -> None:
         results["latency_ms"] = latency(
             proxies, upstreams["port"], rate, 2 * options.seconds, processes.directory
         )
-        results["memory"] = memory(proxies, before, idle)
+        tell_memory(proxies, found)
+        results["memory"] = {"connections": connections, **found}
         save(results)
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
 
