@@ -135,6 +135,7 @@ class ClientConnection(Wire):
         stream_id = self._next_id
         self._next_id += 2
         self.requests += 1
+        self.credit += 1
         self.streams[stream_id] = stream
         self._idle_deadline = NEVER
         if self.requests >= self._most_requests or self._next_id > _LAST_ID:

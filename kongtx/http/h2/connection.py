@@ -42,7 +42,7 @@ BY_US: Final = 2
 
 # Less than this waits for what other streams have to say.
 _SMALL_BYTES: Final = 4096
-# WINDOW_UPDATE frames beyond two for each DATA frame we have sent.
+# WINDOW_UPDATE frames beyond two for each DATA frame we have sent, and each stream.
 _SPARE_UPDATES: Final = 1000
 # Frames that ask for nothing, or for an answer only: at once, and a second.
 _CONTROL_BURST: Final = 1000
@@ -70,7 +70,7 @@ class Connection:
         "_pings",
         "_size_update",
         "_updates",
-        "data_frames",
+        "credit",
         "dead",
         "last_id",
         "peer_frame_size",
@@ -96,8 +96,8 @@ class Connection:
         self.peer_window = DEFAULT_WINDOW
         self.peer_frame_size = DEFAULT_FRAME_SIZE
         self.peer_streams = LARGEST_WINDOW
-        #: DATA frames sent.
-        self.data_frames = 0
+        #: DATA frames sent and streams opened: what a peer may ping and widen windows for.
+        self.credit = 0
         #: Nothing more is read or sent.
         self.dead = False
         #: The transport takes no more for now.
@@ -265,9 +265,12 @@ class Connection:
     def _stream_failed(self, fault: StreamFault) -> None:
         stream = self.streams.pop(fault.stream_id, None)
         self.reset(fault.stream_id, fault.code)
-        if stream is not None:
-            stream.broken(fault.code)
-        self._charge("wrong frames")
+        if stream is None:
+            self._charge("wrong frames")
+            return
+        stream.broken(fault.code)
+        # To be made to reset a stream costs as much as a reset of the peer's.
+        self._peer_reset()
 
     def _charge(self, what: str) -> None:
         if not self._control.take():
@@ -439,7 +442,7 @@ class Connection:
             self._got_pong(payload)
             return
         self._pings += 1
-        if self._pings > self.data_frames:
+        if self._pings > self.credit:
             # gRPC peers measure the round trip while they receive.
             self._charge("PING frames")
         self.send(frames.ping_frame(payload, True))
@@ -456,7 +459,7 @@ class Connection:
         if len(payload) != 4:
             raise ConnectionFault(FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
         self._updates += 1
-        if self._updates > 2 * self.data_frames + _SPARE_UPDATES:
+        if self._updates > 2 * self.credit + _SPARE_UPDATES:
             raise ConnectionFault(ENHANCE_YOUR_CALM, "too many WINDOW_UPDATE frames")
         increment = frames.read_number(payload) & LARGEST_WINDOW
         if stream_id == 0:

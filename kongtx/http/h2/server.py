@@ -167,6 +167,7 @@ class ServerConnection(Wire):
         self, stream_id: int, ended: bool, parsed: RequestFields | int, fields: list[Header]
     ) -> None:
         self.requests += 1
+        self.credit += 1
         self._idle_deadline = NEVER
         if isinstance(parsed, int):
             stream = ServerStream(self, stream_id, ended, None)

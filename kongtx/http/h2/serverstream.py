@@ -229,6 +229,8 @@ class ServerStream(Stream):
         ended: bool,
     ) -> None:
         core = self.core
+        if self.local_ended:
+            return
         if ended and length < 0 and body:
             length = len(body)
         block = encode_status(status) + encode(headers)

@@ -116,7 +116,7 @@ class Stream:
             self.send_window -= size
             flags = END_STREAM if ended else 0
             if size <= core.peer_frame_size:
-                core.data_frames += 1
+                core.credit += 1
                 core.send(head + frame_head(DATA, flags, self.stream_id, size) + data)
             else:
                 self._send_frames(data, flags, head)
@@ -149,7 +149,7 @@ class Stream:
             piece = view[start : start + most]
             last = flags if start + most >= size else 0
             pieces += (frame_head(DATA, last, self.stream_id, len(piece)), piece)
-        core.data_frames += -(-size // most)
+        core.credit += -(-size // most)
         core.send(b"".join(pieces))
 
     def end_with(self, trailers: Sequence[Header]) -> None:
@@ -182,7 +182,7 @@ class Stream:
                 break
             core.send_window -= size
             self.send_window -= size
-            core.data_frames += 1
+            core.credit += 1
             last = size == left
             if last:
                 queue.popleft()

@@ -298,6 +298,35 @@ def test_a_client_that_resets_what_it_asks_for_is_cut_off() -> None:
     assert all(each.told in ([], [("start", b"", True), ("lost",)]) for each in server.exchanges)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda stream: frames.window_frame(stream, 0),
+        lambda stream: frames.window_frame(stream, (1 << 31) - 1),
+        lambda stream: frame_head(frames.DATA, 0, stream, 1) + b"x",
+        lambda stream: frame_head(frames.PRIORITY, 0, stream, 4) + bytes(4),
+    ],
+    ids=["no increment", "overflow", "data after the end", "short priority"],
+)
+def test_a_client_that_makes_us_reset_is_cut_off(wrong: Any) -> None:
+    server = open_connection(Limits(resets=50, resets_a_second=10.0))
+    for number in range(51):
+        stream = 2 * number + 1
+        server.receive(headers_of(stream))
+        server.receive(wrong(stream))
+    assert ends_calmly(server)
+    assert all(each.told[-1] == ("lost",) for each in server.exchanges)
+
+
+def test_window_updates_that_come_with_requests_are_no_flood() -> None:
+    server = open_connection(answer=lambda exchange: exchange.respond(status=204))
+    for number in range(2000):
+        stream = 2 * number + 1
+        server.receive(headers_of(stream) + frames.window_frame(stream, 1000))
+        server.sent()
+    assert not server.transport.disconnecting
+
+
 def test_resets_are_forgiven_with_time() -> None:
     server = open_connection(Limits(resets=50, resets_a_second=10.0))
     for number in range(200):
