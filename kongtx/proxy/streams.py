@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from kongtx.http.h2.client import MOST_STREAMS, ClientConnection, ClientStream
+from kongtx.http.h2.client import MOST_STREAMS, ClientConnection
+from kongtx.http.h2.clientstream import ClientStream
 
 #: Makes a connection: key, timeout in seconds, and what builds the protocol.
 Connect = Callable[[Any, float, Callable[[Any], Any]], Deferred[Any]]

@@ -10,7 +10,8 @@ from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from kongtx.http.h2.client import MOST_STREAMS, ClientStream
+from kongtx.http.h2.client import MOST_STREAMS
+from kongtx.http.h2.clientstream import ClientStream
 from kongtx.proxy.streams import StreamPool
 
 KEY = ("127.0.0.1", 1, None)

@@ -18,7 +18,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from kongtx.http.h2.client import ClientConnection, ClientStream
+from kongtx.http.h2.client import ClientConnection
+from kongtx.http.h2.clientstream import ClientStream
 from kongtx.http.h2.streams import STREAM_WINDOW
 
 HEAD = b"POST /x?y HTTP/1.1\r\nHost: up.test:1\r\nX-Mine: 1\r\nConnection: keep-alive\r\n\r\n"
