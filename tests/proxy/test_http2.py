@@ -257,7 +257,7 @@ async def test_the_conformance_suite_passes(made: Any) -> None:
     )
     out, _, _ = await getProcessOutputAndValue(
         program,
-        ["-h", "127.0.0.1", "-p", str(gateway.number), "-P", "/api", "-o", "5"],
+        ["-h", "127.0.0.1", "-p", str(gateway.number), "-P", "/api", "-o", "10"],
         os.environ,
     )
     report = out.decode()
