@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from kongtx.db.clusterlog import Announce, Broadcast, LogPage
 from kongtx.db.paging import Page, Query
 from kongtx.db.tables import Catalogue, Entity, Table
 from kongtx.db.writes import Change, Write
@@ -115,6 +116,49 @@ class IMigratable(Interface):
 
     def release(lock: str, owner: str) -> Deferred[None]:
         """Give a lock back; nothing happens if it is another owner's."""
+
+
+class IClusterLog(Interface):
+    """Events that nodes leave for each other; provided by connectors of databases that they share.
+
+    All moments are by the database's clock, so that the nodes' own need not agree.
+    """
+
+    def announce_with(announce: Announce, node_id: str, lives: float) -> None:
+        """Leave, from now on, what C{announce} makes of each transaction's changes.
+
+        The events are kept with the changes, all or none, where the database can do that; where it
+        cannot, they are kept before the write is acknowledged.
+
+        @param node_id: whom the events are from.
+        @param lives: seconds after which an event may be purged.
+        """
+
+    def append_events(events: Sequence[Broadcast], node_id: str, lives: float) -> Deferred[None]:
+        """Leave some events; the Deferred fires when they are kept."""
+
+    def events_after(at: float | None) -> Deferred[LogPage]:
+        """The events left after a moment.
+
+        An event may appear later than others whose C{at} is higher (its transaction took longer),
+        so readers ask again for a stretch that they have read.
+
+        @param at: seconds since the epoch; L{None} for no events, only what the time is.
+        """
+
+    def purge_events() -> Deferred[int]:
+        """Remove the events whose life is over.
+
+        @return: how many; 0 where the database removes them itself.
+        """
+
+    def watch_events(wake: Callable[[], object]) -> Callable[[], None]:
+        """Be woken soon after any node left an event, where the database can tell.
+
+        Nothing relies on it: a wake-up may be lost, or come for no event.
+
+        @return: a function that ends it.
+        """
 
 
 class ISnapshotLoader(Interface):
