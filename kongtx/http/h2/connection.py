@@ -404,7 +404,9 @@ class Connection:
         self._charge("SETTINGS frames")
         for setting, value in frames.read_settings(payload):
             self._setting(setting, value)
+        # First, so that the peer knows by which settings what follows was sent.
         self.send(frames.SETTINGS_ACK)
+        self.flush()
         self._got_settings()
 
     def _setting(self, setting: int, value: int) -> None:
@@ -430,8 +432,6 @@ class Connection:
         for stream in list(self.streams.values()):
             if not stream.add_send_window(change):
                 raise ConnectionFault(FLOW_CONTROL_ERROR, "a window is too large")
-            if change > 0 and stream.write_paused:
-                stream.flush()
 
     def _ping_frame(self, stream_id: int, flags: int, payload: bytes) -> None:
         if stream_id:

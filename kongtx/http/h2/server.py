@@ -40,6 +40,7 @@ class ServerConnection(Wire):
     """One client's connection; each stream has its exchange."""
 
     __slots__ = (
+        "_client_goes",
         "_final_call",
         "_goes",
         "_idle_deadline",
@@ -80,6 +81,7 @@ class ServerConnection(Wire):
         #: GOAWAY has been sent: 1 for the time being, 2 with the last stream's id.
         self._goes = 0
         self._final_call: IDelayedCall | None = None
+        self._client_goes = False
         self._idle_deadline = NEVER
 
     # -- the transport -----------------------------------------------------------------------
@@ -236,6 +238,9 @@ class ServerConnection(Wire):
             # With nothing under way: some clients drop what is when they see GOAWAY.
             self._go(self.last_id)
             return
+        if self._client_goes:
+            self._await_close()
+            return
         self._idle_deadline = self._seconds() + self._settings.idle_timeout
         self._wake_idle()
 
@@ -273,8 +278,25 @@ class ServerConnection(Wire):
             call.cancel()
 
     def _got_goaway(self, last_id: int, code: int) -> None:
-        if self._goes == 0:
-            self._go(self.last_id)
+        """The client means to close; it may do so, and ask whether we live, until then."""
+        self._client_goes = True
+        if not self.streams:
+            self._await_close()
+
+    def _await_close(self) -> None:
+        self._idle_deadline = self._seconds() + self.limits.linger_timeout
+        self._wake_idle()
+
+    def _shut(self) -> None:
+        """Say that nothing more comes, and read on until the client has closed too.
+
+        A closed socket with unread data resets the connection, and the client may lose our GOAWAY.
+        """
+        half_close = getattr(self.transport, "loseWriteConnection", None)
+        if half_close is not None and not self.is_tls:
+            half_close()
+        else:
+            super()._shut()
 
 
 def speak_http2(channel: Any, data: bytes) -> None:

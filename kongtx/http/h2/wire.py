@@ -144,4 +144,8 @@ class Wire(Connection):
             self._registered = False
             self.transport.unregisterProducer()
         self._timer.set(self._seconds() + _CLOSE_SECONDS)
+        self._shut()
+
+    def _shut(self) -> None:
+        """Begin to close the transport; after a while it is aborted."""
         self.transport.loseConnection()

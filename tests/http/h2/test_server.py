@@ -203,6 +203,15 @@ def test_a_slow_stream_does_not_stop_another() -> None:
     assert stuck.told[-1] == ("resumed",)
 
 
+def test_settings_are_acknowledged_before_what_they_allow_is_sent() -> None:
+    server = open_connection(answer=hello)
+    server.receive(frames.settings_frame(((frames.INITIAL_WINDOW_SIZE, 0),)))
+    server.receive(headers_of(1))
+    server.sent()
+    server.receive(frames.settings_frame(((frames.INITIAL_WINDOW_SIZE, 1),)))
+    assert server.sent() == frames.SETTINGS_ACK + frame_head(frames.DATA, 0, 1, 1) + b"h"
+
+
 def test_a_transport_that_is_full_holds_all_streams_back() -> None:
     pair = Pair()
     stream = pair.ask()
@@ -493,6 +502,44 @@ def test_draining_an_idle_connection_does_not_wait_long_for_its_client() -> None
     server.clock.advance(1.0)
     assert last_frame(server.sent())[0] == frames.GOAWAY
     assert server.transport.disconnecting
+
+
+def test_a_client_that_means_to_close_is_answered_until_it_does() -> None:
+    server = open_connection()
+    server.receive(frames.goaway_frame(0, 0xFF))
+    server.receive(frames.ping_frame(b"12345678", False))
+    assert server.sent() == frames.ping_frame(b"12345678", True)
+    assert not server.transport.disconnecting
+    server.clock.advance(Limits().linger_timeout)
+    assert server.transport.disconnecting
+    assert last_frame(server.sent())[0] == frames.GOAWAY
+
+
+def test_a_client_that_means_to_close_gets_what_it_has_asked_for() -> None:
+    pair = Pair()
+    pair.ask()
+    pair.server.receive(frames.goaway_frame(0, 0))
+    pair.server.clock.advance(Limits().linger_timeout)
+    assert not pair.server.transport.disconnecting
+    pair.server.exchanges[0].respond(b"late")
+    pair.move()
+    assert pair.body(1) == b"late"
+    assert not pair.server.transport.disconnecting
+    pair.server.clock.advance(Limits().linger_timeout)
+    assert pair.server.transport.disconnecting
+
+
+def test_after_a_fault_it_reads_on_until_the_client_closes_or_too_long() -> None:
+    server = open_connection()
+    told: list[str] = []
+    server.transport.loseWriteConnection = lambda: told.append("half")
+    server.transport.abortConnection = lambda: told.append("abort")
+    server.receive(frame_head(frames.PING, 0, 1, 8) + b"12345678")
+    assert last_frame(server.sent())[0] == frames.GOAWAY
+    server.receive(frames.ping_frame(b"12345678", False))
+    assert (server.sent(), told) == (b"", ["half"])
+    server.clock.advance(Limits().linger_timeout)
+    assert told == ["half", "abort"]
 
 
 def test_an_idle_connection_is_closed_after_a_while() -> None:
