@@ -223,6 +223,18 @@ async def test_an_unbuffered_chunked_body_is_streamed(made: Any) -> None:
     assert parse_fields(head)[b"transfer-encoding"] == [b"chunked"]
 
 
+@pytest_twisted.ensureDeferred
+async def test_trailers_of_a_request_stay_here(made: Any) -> None:
+    upstream = made.upstream()
+    gateway = made.gateway(upstream)
+    await gateway.ask(
+        b"POST /api HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
+        b"3\r\nabc\r\n0\r\nX-Consumer-Username: bob\r\nX-T: 1\r\n\r\n"
+    )
+    assert upstream.received.endswith(b"\r\n\r\nabc")
+    assert b"bob" not in upstream.received
+
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
 
 
