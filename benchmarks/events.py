@@ -2,7 +2,7 @@
 
 Workers are processes; the broker runs in this one, as in the master.
 
-    python benchmarks/events.py [--workers 4] [--events 5000] [--size 100]
+    python -m benchmarks.events [--workers 4] [--events 5000] [--size 100]
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 On a machine that does other things too, look at the processor time: that of the master and all
 workers together, from their start to their end.
 
-python benchmarks/start.py [--workers 2] [--runs 5]
+python -m benchmarks.start [--workers 2] [--runs 5]
 """
 
 from __future__ import annotations
