@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -95,18 +96,22 @@ class Information:
     async def status(self, call: Call) -> Answer:
         """C{GET /status}."""
         size = _sizes(call)
-        workers, stores = self._node.memory()
+        workers = await self._node.workers()
+        server: Counter[str] = Counter()
+        for worker in workers:
+            server.update(worker["server"])
         body: dict[str, Any] = {
             "memory": {
                 "workers_lua_vms": [
-                    {"pid": pid, "http_allocated_gc": size(used)} for pid, used in workers.items()
+                    {"pid": worker["pid"], "http_allocated_gc": size(worker["bytes"])}
+                    for worker in workers
                 ],
                 "lua_shared_dicts": {
                     name: {"allocated_slabs": size(used), "capacity": size(capacity)}
-                    for name, (used, capacity) in stores.items()
+                    for name, (used, capacity) in self._node.shared_stores().items()
                 },
             },
-            "server": self._node.connections(),
+            "server": dict(server),
         }
         if self._loader is not None:
             body["configuration_hash"] = await self._loader.digest()

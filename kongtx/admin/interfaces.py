@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 from zope.interface import Attribute, Interface
@@ -35,13 +35,15 @@ class INodeInfo(Interface):
     def timer_statistics() -> dict[str, Any]:
         """The C{stats} of C{/timers}."""
 
-    def connections() -> dict[str, int]:
-        """The C{server} part of C{/status}: C{connections_accepted} and so on."""
+    def workers() -> Awaitable[Sequence[Mapping[str, Any]]]:
+        """What each worker that answers says of itself.
 
-    def memory() -> tuple[Mapping[int, int], Mapping[str, tuple[int, int]]]:
-        """Bytes that each worker uses, by process id; and bytes used of those available in each
-        shared store, by name.
+        @return: C{pid}; C{bytes}, the memory it uses; C{server}, its C{connections_accepted} and
+            so on, as in the C{server} part of C{/status}.
         """
+
+    def shared_stores() -> Mapping[str, tuple[int, int]]:
+        """Bytes used of those available in each shared store, by name."""
 
     def log_level() -> str:
         """The present level, as in C{notice}."""

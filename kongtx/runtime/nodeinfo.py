@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _PIDS_EVERY = 5.0
 #: The channel and event by which one worker tells the others that the node drains.
 _DRAINING = "draining"
+#: The question what a worker says of itself.
+_WORKER = "node.worker"
 
 
 @implementer(INodeInfo)
@@ -45,6 +47,7 @@ class NodeInfo:
         self._draining = False
         self._lints: Flights[dict[str, Any]] = Flights()
         self._end = self._context.bus.subscribe(RUNTIME_CHANNEL, _DRAINING, self._on_draining)
+        self._context.bus.serve(_WORKER, self._worker)  # type: ignore[attr-defined]
         self._context.timers.every("admin.pids", _PIDS_EVERY, self._ask_pids)
 
     async def start(self) -> None:
@@ -85,15 +88,18 @@ class NodeInfo:
         statistics: dict[str, Any] = self._context.timers.statistics()["stats"]
         return statistics
 
-    def connections(self) -> dict[str, int]:
-        """See L{INodeInfo.connections}."""
-        return self._node.gateway.statistics()
+    async def workers(self) -> list[dict[str, Any]]:
+        """See L{INodeInfo.workers}."""
+        answers = await self._context.bus.gather(_WORKER)  # type: ignore[attr-defined]
+        return [{"pid": each["pid"], **each["answer"]} for each in answers]
 
-    def memory(self) -> tuple[Mapping[int, int], Mapping[str, tuple[int, int]]]:
-        """See L{INodeInfo.memory}: of the other workers nothing is known here."""
+    def _worker(self, _data: Any, _peer: Any) -> dict[str, Any]:
+        return {"bytes": resident_bytes(), "server": self._node.gateway.statistics()}
+
+    def shared_stores(self) -> dict[str, tuple[int, int]]:
+        """See L{INodeInfo.shared_stores}."""
         shared = self._node.memory.statistics()
-        used = {os.getpid(): resident_bytes()}
-        return used, {"kong_db_cache": (shared["used"], shared["capacity"])}
+        return {"kong_db_cache": (shared["used"], shared["capacity"])}
 
     def dns_statistics(self) -> dict[str, Any] | None:
         """See L{INodeInfo.dns_statistics}."""

@@ -148,11 +148,22 @@ class FakeNode:
     def timer_statistics(self) -> dict[str, Any]:
         return {"timers": {}}
 
-    def connections(self) -> dict[str, int]:
-        return {"connections_accepted": 1, "total_requests": 2}
+    async def workers(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "pid": 7,
+                "bytes": 3 << 20,
+                "server": {"connections_accepted": 1, "total_requests": 2},
+            },
+            {
+                "pid": 8,
+                "bytes": 1 << 20,
+                "server": {"connections_accepted": 0, "total_requests": 4},
+            },
+        ]
 
-    def memory(self) -> tuple[dict[int, int], dict[str, tuple[int, int]]]:
-        return {7: 3 << 20}, {"kong": (1 << 19, 5 << 20)}
+    def shared_stores(self) -> dict[str, tuple[int, int]]:
+        return {"kong": (1 << 19, 5 << 20)}
 
     def log_level(self) -> str:
         return self.level

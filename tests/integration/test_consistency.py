@@ -64,6 +64,21 @@ def test_a_change_reaches_every_worker_within_100_ms(gateway: Gateway) -> None:
     assert asyncio.run(work()) <= ROUNDS // 3
 
 
+def test_the_status_is_that_of_all_workers(gateway: Gateway) -> None:
+    async def work() -> None:
+        assert await statuses(f"{gateway.proxy}/none", 20) == [404] * 20
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{gateway.admin}/status") as reply,
+        ):
+            status = await reply.json()
+        assert len({each["pid"] for each in status["memory"]["workers_lua_vms"]}) == 2
+        assert status["server"]["total_requests"] == 20
+        assert status["server"]["connections_accepted"] == 20
+
+    asyncio.run(work())
+
+
 def test_what_was_answered_is_there_after_the_gateway_was_killed(tmp_path: Path) -> None:
     answered: list[int] = []
 
