@@ -13,6 +13,7 @@ from kongtx.admin.interfaces import IDeclarativeLoader, INodeInfo
 from kongtx.admin.routing import Endpoint, Router
 from kongtx.admin.settings import AdminSettings
 from kongtx.db.errors import StoreError
+from kongtx.db.off import EMPTY_DIGEST
 from kongtx.db.store import Store
 from kongtx.lib.loglevel import LEVEL_NAMES
 from kongtx.lib.memory import shown_size
@@ -187,10 +188,17 @@ class Information:
 class Readiness:
     """Whether load balancers should send traffic; on status listeners."""
 
-    def __init__(self, store: Store, settings: AdminSettings, node: INodeInfo) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: AdminSettings,
+        node: INodeInfo,
+        loader: IDeclarativeLoader | None,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._node = node
+        self._loader = loader
 
     def endpoints(self) -> Iterator[Endpoint]:
         """C{/status/ready}."""
@@ -198,13 +206,28 @@ class Readiness:
 
     async def show(self, call: Call) -> Answer:
         """C{GET /status/ready}."""
-        reason = self._node.not_ready()
-        if reason is None and self._settings.role != "control_plane":
+        reason = self._node.not_ready() or await self._lacking() or await self._behind()
+        return message(200, "ready") if reason is None else message(503, reason)
+
+    async def _lacking(self) -> str | None:
+        """What is wrong with where the configuration comes from."""
+        if self._loader is not None:
+            if await self._loader.digest() == EMPTY_DIGEST:
+                return "no configuration available (empty configuration present)"
+        elif self._settings.role != "control_plane":
             try:
                 await self._store.connector.ping()
             except StoreError:
-                reason = "failed to connect to database"
-        return message(200, "ready") if reason is None else message(503, reason)
+                return "failed to connect to database"
+        return None
+
+    async def _behind(self) -> str | None:
+        """Whether workers of the node are still to come."""
+        count = self._node.worker()["count"]
+        ready = sum(worker["ready"] for worker in await self._node.workers())
+        if ready >= count:
+            return None
+        return f"router builds not yet complete, router ready in {ready} of {count} workers"
 
     async def drain(self, call: Call) -> Answer:
         """C{POST /status/ready}."""

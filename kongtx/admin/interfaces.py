@@ -38,8 +38,8 @@ class INodeInfo(Interface):
     def workers() -> Awaitable[Sequence[Mapping[str, Any]]]:
         """What each worker that answers says of itself.
 
-        @return: C{pid}; C{bytes}, the memory it uses; C{server}, its C{connections_accepted} and
-            so on, as in the C{server} part of C{/status}.
+        @return: C{pid}; C{ready}, whether it serves; C{bytes}, the memory it uses; C{server}, its
+            C{connections_accepted} and so on, as in the C{server} part of C{/status}.
         """
 
     def shared_stores() -> Mapping[str, tuple[int, int]]:
@@ -81,7 +81,7 @@ class INodeInfo(Interface):
         """
 
     def not_ready() -> str | None:
-        """Why this node cannot serve traffic yet; L{None} when it can."""
+        """Why this worker cannot serve traffic yet; L{None} when it can."""
 
     def drain() -> Awaitable[None]:
         """Report as not ready from now on."""

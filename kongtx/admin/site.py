@@ -115,7 +115,7 @@ def make_status_site(
     router = Router()
     groups: list[Iterable[Endpoint]] = [
         Information(store, settings, node, loader, router).shared(),
-        Readiness(store, settings, node).endpoints(),
+        Readiness(store, settings, node, loader).endpoints(),
         *(_adapted(endpoints) for endpoints in plugins),
     ]
     if settings.database == "off":

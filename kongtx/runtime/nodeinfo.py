@@ -94,7 +94,11 @@ class NodeInfo:
         return [{"pid": each["pid"], **each["answer"]} for each in answers]
 
     def _worker(self, _data: Any, _peer: Any) -> dict[str, Any]:
-        return {"bytes": resident_bytes(), "server": self._node.gateway.statistics()}
+        return {
+            "ready": self._node.is_serving,
+            "bytes": resident_bytes(),
+            "server": self._node.gateway.statistics(),
+        }
 
     def shared_stores(self) -> dict[str, tuple[int, int]]:
         """See L{INodeInfo.shared_stores}."""

@@ -129,6 +129,7 @@ class FakeNode:
         self.health: dict[str, dict[str, Any]] | None = None
         self.posted: list[tuple[str, str, str | None, bool]] = []
         self.reason: str | None = None
+        self.both_ready = True
 
     def configuration(self) -> dict[str, Any]:
         return {"database": "sqlite", "log_level": self.level}
@@ -152,11 +153,13 @@ class FakeNode:
         return [
             {
                 "pid": 7,
+                "ready": True,
                 "bytes": 3 << 20,
                 "server": {"connections_accepted": 1, "total_requests": 2},
             },
             {
                 "pid": 8,
+                "ready": self.both_ready,
                 "bytes": 1 << 20,
                 "server": {"connections_accepted": 0, "total_requests": 4},
             },

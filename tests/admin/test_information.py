@@ -11,7 +11,9 @@ from zope.interface.verify import verifyObject
 from kongtx._version import KONG_VERSION, __version__
 from kongtx.admin.interfaces import INodeInfo
 from kongtx.admin.settings import AdminSettings
-from tests.admin.support import Client, FakeNode
+from kongtx.admin.site import make_status_site
+from kongtx.db.store import Store
+from tests.admin.support import Client, FakeNode, serving
 
 
 def test_the_fake_node_is_one(node: FakeNode) -> None:
@@ -229,6 +231,37 @@ class TestStatusSite:
         assert (await client.post("/status/ready", {"status": "draining"})).status == 204
         reply = await client.get("/status/ready")
         assert (reply.status, reply.json) == (503, {"message": "draining"})
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_node_is_ready_when_all_its_workers_are(
+        self, status_client: Client, node: FakeNode
+    ) -> None:
+        node.both_ready = False
+        reply = await status_client.get("/status/ready")
+        assert (reply.status, reply.json) == (
+            503,
+            {"message": "router builds not yet complete, router ready in 1 of 2 workers"},
+        )
+
+    @pytest.mark.parametrize(
+        ("digest", "answer"),
+        [
+            ("0" * 32, (503, "no configuration available (empty configuration present)")),
+            ("0" * 31 + "1", (200, "ready")),
+        ],
+    )
+    @pytest_twisted.ensureDeferred
+    async def test_without_a_configuration_a_node_without_database_is_not_ready(
+        self, store: Store, node: FakeNode, digest: str, answer: tuple[int, str]
+    ) -> None:
+        class Loader:
+            async def digest(self) -> str:
+                return digest
+
+        site = make_status_site(store, AdminSettings(database="off"), node, Loader())
+        async with serving(site, store) as client:
+            reply = await client.get("/status/ready")
+        assert (reply.status, reply.json["message"]) == answer
 
     @pytest_twisted.ensureDeferred
     async def test_a_lost_database_is_not_ready(self, status_client: Client) -> None:
