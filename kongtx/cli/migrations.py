@@ -64,8 +64,12 @@ class _Session:
         self.output = output
         self.options = options
         self.configuration = effective_configuration(output, options["conf"], options["prefix"])
-        off = self.configuration.database == "off"
-        self.database = "off" if off else self.configuration.sqlite_path
+        names = {
+            "off": "off",
+            "sqlite": self.configuration.sqlite_path,
+            "postgres": self.configuration.pg_database,
+        }
+        self.database = names.get(self.configuration.database, self.configuration.database)
 
     def run(self, work: Callable[[Store, Any], Awaitable[int]]) -> None:
         """Run with the store connected; the result is the exit status."""

@@ -15,7 +15,7 @@ from kongtx.conf.errors import Problem
 #: By property: the values that work, the first being the one for most.
 SUPPORTED = {
     "role": ("traditional",),
-    "database": ("sqlite", "off"),
+    "database": ("sqlite", "postgres", "off"),
     "stream_listen": ("off",),
 }
 
@@ -29,7 +29,12 @@ def find(draft: Draft) -> Iterator[Problem]:
             text = value if isinstance(value, str) else ", ".join(value)
             setting = draft.settings.get(name)
             yield Problem(
-                f"{name} = {text} is not supported yet; take {' or '.join(supported)}",
+                f"{name} = {text} is not supported yet; take {_either(supported)}",
                 setting.where if setting else "",
                 name,
             )
+
+
+def _either(values: tuple[str, ...]) -> str:
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last

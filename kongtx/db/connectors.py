@@ -23,4 +23,19 @@ def make_connector(conf: Configuration, reactor: Any) -> IConnector:
         )
     if conf.database == "sqlite":
         return SQLiteConnector(conf.prefixed(conf.sqlite_path), reactor)
-    raise DatabaseError(f"database = {conf.database} is not supported; take sqlite or off")
+    if conf.database == "postgres":
+        return _make_postgres(conf, reactor)
+    raise DatabaseError(
+        f"database = {conf.database} is not supported; take sqlite, postgres or off"
+    )
+
+
+def _make_postgres(conf: Configuration, reactor: Any) -> IConnector:
+    try:
+        # Its driver is there only for those who want it.
+        from kongtx.db import postgres  # noqa: PLC0415
+    except ImportError as error:
+        raise DatabaseError(
+            f"database = postgres needs more packages (pip install kongtx[postgres]): {error}"
+        ) from error
+    return postgres.connector_of(conf, reactor)

@@ -378,11 +378,11 @@ class TestPrepare:
 
 @pytest.mark.parametrize("verb", ["start", "prepare", "restart"])
 def test_what_is_not_there_yet_starts_nothing(run: Run, tmp_path: Path, verb: str) -> None:
-    result = run(verb, KONG_PREFIX=str(tmp_path / "prefix"), KONG_DATABASE="postgres")
+    result = run(verb, KONG_PREFIX=str(tmp_path / "prefix"), KONG_DATABASE="cassandra")
     assert (result.exit_code, result.stderr) == (
         1,
         failure(
-            "database = postgres is not supported yet; take sqlite or off "
+            "database = cassandra is not supported yet; take sqlite, postgres or off "
             "[environment variable KONG_DATABASE]"
         ),
     )
