@@ -51,4 +51,4 @@ test: lint docs programs
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 clean:
-	rm -rf $(VENV) .venv-sslyze build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-sslyze .cassandra build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import settings
 
 #: Also an entry point; named here for checkouts that were installed before it was one.
-pytest_plugins = ["kongtx.testing.fixtures", "tests.postgres_server"]
+pytest_plugins = [
+    "kongtx.testing.fixtures",
+    "tests.cassandra_server",
+    "tests.postgres_server",
+]
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")

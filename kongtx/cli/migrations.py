@@ -68,6 +68,7 @@ class _Session:
             "off": "off",
             "sqlite": self.configuration.sqlite_path,
             "postgres": self.configuration.pg_database,
+            "cassandra": self.configuration.cassandra_keyspace,
         }
         self.database = names.get(self.configuration.database, self.configuration.database)
 

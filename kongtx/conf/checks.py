@@ -37,6 +37,7 @@ def check(draft: Draft) -> None:
     _check_proxy_server(draft)
     _check_tracing(draft)
     _check_admin_auth(draft)
+    _check_cassandra(draft)
     checks_hybrid.check(draft)
 
 
@@ -93,6 +94,21 @@ def _make_absolute(draft: Draft) -> None:
     for name in ("declarative_config", *_TEMPLATES, "dns_hostsfile", "resolver_hosts_file"):
         if draft.values.get(name):
             draft.values[name] = os.path.abspath(draft.values[name])
+
+
+def _check_cassandra(draft: Draft) -> None:
+    values = draft.values
+    if values.get("database") != "cassandra":
+        return
+    policy = values.get("cassandra_lb_policy", "")
+    if policy.endswith("DCAwareRoundRobin") and not values.get("cassandra_local_datacenter"):
+        draft.refuse(
+            "cassandra_local_datacenter",
+            f" must be specified when {policy} is configured as cassandra_lb_policy",
+            "cassandra_lb_policy",
+        )
+    if not values.get("cassandra_contact_points"):
+        draft.refuse("cassandra_contact_points", " must name a host")
 
 
 def _check_template(draft: Draft, name: str) -> None:

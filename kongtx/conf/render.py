@@ -72,6 +72,9 @@ def _wrapped(line: str) -> list[str]:
     """A declaration, broken as the formatter breaks it when it is too long."""
     if len(line) <= 100:
         return [line]
+    if line.endswith(" | None"):
+        name, _, kind = line.removesuffix(" | None").partition(": ")
+        return [f"{name}: (", f"        {kind}", "        | None", "    )"]
     head, _, rest = line.partition("[")
     inner, _, tail = rest.rpartition("]")
     if len(inner) + 8 <= 100:

@@ -15,7 +15,6 @@ from kongtx.conf.errors import Problem
 #: By property: the values that work, the first being the one for most.
 SUPPORTED = {
     "role": ("traditional",),
-    "database": ("sqlite", "postgres", "off"),
     "stream_listen": ("off",),
 }
 

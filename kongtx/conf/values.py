@@ -191,7 +191,14 @@ class Values:
     cassandra_contact_points: tuple[str, ...]
     cassandra_port: int
     cassandra_keyspace: str
-    cassandra_consistency: Literal[
+    cassandra_consistency: (
+        Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"]
+        | None
+    )
+    cassandra_write_consistency: Literal[
+        "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"
+    ]
+    cassandra_read_consistency: Literal[
         "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"
     ]
     cassandra_timeout: int
@@ -199,9 +206,14 @@ class Values:
     cassandra_ssl_verify: bool
     cassandra_username: str | None
     cassandra_password: str | None
+    cassandra_lb_policy: Literal[
+        "RoundRobin", "RequestRoundRobin", "DCAwareRoundRobin", "RequestDCAwareRoundRobin"
+    ]
     cassandra_local_datacenter: str | None
+    cassandra_refresh_frequency: int
     cassandra_repl_strategy: Literal["SimpleStrategy", "NetworkTopologyStrategy"]
-    cassandra_repl_factor: str
+    cassandra_repl_factor: int
+    cassandra_data_centers: tuple[str, ...]
     cassandra_schema_consensus_timeout: int
     declarative_config: str | None
     declarative_config_string: str | None

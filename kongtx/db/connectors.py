@@ -15,7 +15,7 @@ def make_connector(conf: Configuration, reactor: Any) -> IConnector:
     """The database of a node, not yet started.
 
     @param reactor: one with threads.
-    @raise DatabaseError: the configuration names a database that is not built in.
+    @raise DatabaseError: what the database needs is not installed.
     """
     if conf.database == "off":
         return OffConnector(
@@ -25,9 +25,7 @@ def make_connector(conf: Configuration, reactor: Any) -> IConnector:
         return SQLiteConnector(conf.prefixed(conf.sqlite_path), reactor)
     if conf.database == "postgres":
         return _make_postgres(conf, reactor)
-    raise DatabaseError(
-        f"database = {conf.database} is not supported; take sqlite, postgres or off"
-    )
+    return _make_cassandra(conf, reactor)
 
 
 def _make_postgres(conf: Configuration, reactor: Any) -> IConnector:
@@ -39,3 +37,13 @@ def _make_postgres(conf: Configuration, reactor: Any) -> IConnector:
             f"database = postgres needs more packages (pip install kongtx[postgres]): {error}"
         ) from error
     return postgres.connector_of(conf, reactor)
+
+
+def _make_cassandra(conf: Configuration, reactor: Any) -> IConnector:
+    try:
+        from kongtx.db import cassandra  # noqa: PLC0415 - as above
+    except ImportError as error:
+        raise DatabaseError(
+            f"database = cassandra needs more packages (pip install kongtx[cassandra]): {error}"
+        ) from error
+    return cassandra.CassandraConnector(cassandra.Settings.of(conf), reactor)

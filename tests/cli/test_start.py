@@ -378,12 +378,12 @@ class TestPrepare:
 
 @pytest.mark.parametrize("verb", ["start", "prepare", "restart"])
 def test_what_is_not_there_yet_starts_nothing(run: Run, tmp_path: Path, verb: str) -> None:
-    result = run(verb, KONG_PREFIX=str(tmp_path / "prefix"), KONG_DATABASE="cassandra")
+    result = run(verb, KONG_PREFIX=str(tmp_path / "prefix"), KONG_STREAM_LISTEN="127.0.0.1:9")
     assert (result.exit_code, result.stderr) == (
         1,
         failure(
-            "database = cassandra is not supported yet; take sqlite, postgres or off "
-            "[environment variable KONG_DATABASE]"
+            "stream_listen = 127.0.0.1:9 is not supported yet; take off "
+            "[environment variable KONG_STREAM_LISTEN]"
         ),
     )
     assert not (tmp_path / "prefix").exists()

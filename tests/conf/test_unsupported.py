@@ -13,11 +13,6 @@ from kongtx.conf import ConfigurationError, from_values, load
     ("name", "value", "message"),
     [
         (
-            "database",
-            "cassandra",
-            "database = cassandra is not supported yet; take sqlite, postgres or off",
-        ),
-        (
             "stream_listen",
             "127.0.0.1:9000, 127.0.0.1:9001",
             "stream_listen = 127.0.0.1:9000, 127.0.0.1:9001 is not supported yet; take off",
@@ -50,8 +45,15 @@ def test_a_role_of_hybrid_mode_is_named(role: str) -> None:
 
 
 def test_all_of_it_is_told_at_once() -> None:
-    configuration = from_values(database="cassandra", stream_listen="127.0.0.1:9000")
-    assert [each.name for each in configuration.unsupported] == ["database", "stream_listen"]
+    pair = make_pair(datetime.datetime.now(datetime.UTC), 1)
+    certificate, key = (each.decode() for each in pair)
+    configuration = from_values(
+        role="control_plane",
+        cluster_cert=certificate,
+        cluster_cert_key=key,
+        stream_listen="127.0.0.1:9000",
+    )
+    assert [each.name for each in configuration.unsupported] == ["role", "stream_listen"]
 
 
 def test_defaults_are_supported() -> None:

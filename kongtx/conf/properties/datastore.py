@@ -5,12 +5,15 @@ import math
 from kongtx.conf.properties.model import (
     Bounds,
     Check,
+    Kind,
     Mark,
     Property,
     Section,
     array,
+    at_least,
     between,
     boolean,
+    declare,
     enumeration,
     integer,
     size,
@@ -66,6 +69,46 @@ def _read_only() -> tuple[Property, ...]:
         counted("pool_size"),
         counted("backlog"),
     )
+
+
+_LEVELS = ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM")
+
+
+def _consistencies() -> tuple[Property, ...]:
+    names = ("cassandra_write_consistency", "cassandra_read_consistency")
+    return (
+        declare(
+            Kind.ENUM,
+            "cassandra_consistency",
+            None,
+            "Older name of the next two.",
+            choices=_LEVELS,
+            copied_to=names,
+            deprecated_for=" / ".join(names),
+        ),
+        enumeration(
+            names[0],
+            "LOCAL_QUORUM",
+            _LEVELS,
+            """How many replicas must have a write when it is answered. Whatever it is, writes are
+            decided by a majority of all replicas (``SERIAL``).""",
+        ),
+        enumeration(
+            names[1],
+            "LOCAL_QUORUM",
+            _LEVELS,
+            """How many replicas must agree when reading. With less than a majority for both, a node
+            may read what is no longer true.""",
+        ),
+    )
+
+
+def _data_centers(value: tuple[str, ...]) -> str | None:
+    for item in value:
+        name, _, count = item.rpartition(":")
+        if not (name and count.isascii() and count.isdigit() and int(count)):
+            return f": '{item}' is no data centre with its number of replicas, as in dc1:2"
+    return None
 
 
 SECTION = Section(
@@ -153,12 +196,7 @@ SECTION = Section(
         ),
         integer("cassandra_port", "9042", "Port of all its hosts.", check=_PORT),
         string("cassandra_keyspace", "kong", "Keyspace; it is made when it is not there."),
-        enumeration(
-            "cassandra_consistency",
-            "LOCAL_QUORUM",
-            ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"),
-            "How many replicas must agree when reading and writing.",
-        ),
+        *_consistencies(),
         integer(
             "cassandra_timeout",
             "5000",
@@ -173,10 +211,25 @@ SECTION = Section(
         ),
         string("cassandra_username", None, "User name, where the cluster asks for one."),
         string("cassandra_password", None, "The user's password.", sensitive=True),
+        enumeration(
+            "cassandra_lb_policy",
+            "RequestRoundRobin",
+            ("RoundRobin", "RequestRoundRobin", "DCAwareRoundRobin", "RequestDCAwareRoundRobin"),
+            """Which hosts are asked: all in turn, or those of ``cassandra_local_datacenter`` (the
+            policies with ``DCAware``). Of these, hosts that have the data come first. Each request
+            is dealt out by itself, also with the policies that do not say ``Request``.""",
+        ),
         string(
             "cassandra_local_datacenter",
             None,
-            "Data centre whose hosts are asked before those of others.",
+            "Data centre of this node, for the policies with ``DCAware``.",
+        ),
+        integer(
+            "cassandra_refresh_frequency",
+            "60",
+            """Seconds between Kong's looks for new hosts. kongtx is told of them by the
+            cluster.""",
+            mark=Mark.NGINX,
         ),
         enumeration(
             "cassandra_repl_strategy",
@@ -184,12 +237,18 @@ SECTION = Section(
             ("SimpleStrategy", "NetworkTopologyStrategy"),
             "Replication strategy of a keyspace that kongtx makes.",
         ),
-        string(
+        integer(
             "cassandra_repl_factor",
             "1",
-            """Replicas of a keyspace that kongtx makes: a number, or for
-            ``NetworkTopologyStrategy`` data centres with their numbers
-            (``dc1:3 dc2:2``).""",
+            "Replicas of a keyspace that kongtx makes with ``SimpleStrategy``.",
+            check=at_least(1),
+        ),
+        array(
+            "cassandra_data_centers",
+            "dc1:2,dc2:3",
+            """Data centres and their numbers of replicas, for a keyspace that kongtx makes with
+            ``NetworkTopologyStrategy``.""",
+            check=_data_centers,
         ),
         integer(
             "cassandra_schema_consensus_timeout",
