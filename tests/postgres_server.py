@@ -42,10 +42,8 @@ _SETTINGS = {
     "log_min_messages": "warning",
 }
 _ACCESS = """
-local all with_password scram-sha-256
 local all all trust
-hostnossl all needs_tls all reject
-host all with_password all scram-sha-256
+host with_password all all scram-sha-256
 host replication all all trust
 host all all all trust
 """
@@ -114,6 +112,8 @@ class PostgresServer:
         self._write("server.key", certificate.private_key_pem.bytes())
         self._write("server.crt", b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
         self._write("pg_hba.conf", _ACCESS.encode())
+        settings = "".join(f"{name} = {value}\n" for name, value in _SETTINGS.items())
+        self._write("postgresql.conf", settings.encode())
 
     def copy(self) -> PostgresServer:
         """A replica of this server, made and started; it follows what is written here."""
@@ -126,11 +126,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and return when it takes connections."""
-        settings = {**_SETTINGS, "port": str(self.port), "listen_addresses": self.host}
-        settings["unix_socket_directories"] = str(self.folder)
-        command = [f"{programs()}/postgres", "-D", str(self.data)]
-        for name, value in settings.items():
-            command += ["-c", f"{name}={value}"]
+        command = [f"{programs()}/postgres", "-D", str(self.data), "-p", str(self.port)]
+        command += ["-h", self.host, "-k", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_identity()
@@ -156,6 +153,13 @@ class PostgresServer:
         self.stop(number)
         self.start()
 
+    def reload(self) -> None:
+        """Have it read its settings again, and return when it has."""
+        before = self.run("SELECT pg_conf_load_time()")
+        self.run("SELECT pg_reload_conf()")
+        while self.run("SELECT pg_conf_load_time()") == before:
+            time.sleep(0.01)
+
     def remove(self) -> None:
         """End it and remove its files."""
         self.stop(signal.SIGQUIT)
@@ -167,9 +171,8 @@ class PostgresServer:
 
     def connect(self, database: str = "postgres", **options: Any) -> Any:
         """A blocking connection that commits each statement."""
-        connection = psycopg2.connect(
-            host=self.host, port=self.port, user=USER, dbname=database, connect_timeout=5, **options
-        )
+        given = {"host": self.host, "port": self.port, "user": USER, "dbname": database, **options}
+        connection = psycopg2.connect(connect_timeout=5, **{"sslmode": "disable", **given})
         connection.autocommit = True
         return connection
 

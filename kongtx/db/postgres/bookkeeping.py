@@ -64,7 +64,8 @@ async def _begin_alone(transaction: Transaction) -> None:
             "SELECT to_regnamespace(%s) IS NOT NULL", [quote(schema)], LONG_SECONDS
         )
         if not exists:
-            transaction.add(f"CREATE SCHEMA {quote(schema)}")
+            # By itself, for a name may hold what stands for a parameter.
+            await transaction.link.execute(f"CREATE SCHEMA {quote(schema)}")
 
 
 async def reset(transaction: Transaction) -> None:

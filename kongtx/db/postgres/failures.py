@@ -24,6 +24,10 @@ class Disconnected(errors.DatabaseError):
     """There is no connection, or it ended while something was under way."""
 
 
+class NoAnswer(errors.DatabaseError):
+    """The server took too long; the connection was closed, and it was asked to stop."""
+
+
 class Contended(errors.DatabaseError):
     """Others were in the way; the whole transaction can be tried again."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from twisted.python.failure import Failure
 from txpostgres import txpostgres
 
 from kongtx.db.postgres import layout
-from kongtx.db.postgres.failures import Disconnected, translated
+from kongtx.db.postgres.failures import Disconnected, NoAnswer, translated
 from kongtx.db.postgres.resolving import addresses_of
 from kongtx.db.postgres.settings import Endpoint
 
@@ -101,6 +102,7 @@ class Link:
         self._reactor: Any = reactor
         assert IReactorFDSet.providedBy(reactor)
         self._connection = _Connection(reactor, notified, self._ended)
+        self._prepared: dict[str, str] = {}
         self._lost = lost
 
     async def open(self) -> None:
@@ -151,6 +153,12 @@ class Link:
             raise Disconnected(f"PostgreSQL at {endpoint}: the name {host} is not known")
         return ",".join(found)
 
+    def is_quiet(self) -> bool:
+        """Whether the server has said nothing, such as that it goes, since the last answer."""
+        poll = select.poll()
+        poll.register(self._connection.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
     def execute(
         self, statement: str, parameters: Sequence[Any] | None = None, seconds: float | None = None
     ) -> Deferred[Rows]:
@@ -171,11 +179,26 @@ class Link:
         done.addTimeout(limit, self._reactor, self._no_answer)
         return done.addCallbacks(_rows, self._failed)
 
+    async def look_up(self, statement: str, text: str) -> Rows:
+        """Run a statement that is often needed, planned by the server once a connection.
+
+        @param statement: with C{$1} for its only parameter, a text.
+        """
+        name = self._prepared.get(statement)
+        if name is not None:
+            return await self.execute(f"EXECUTE {name} (%s)", [text])
+        name = f"kongtx_{len(self._prepared)}"
+        rows = await self.execute(
+            f"PREPARE {name} (text) AS {statement}; EXECUTE {name} (%s)", [text]
+        )
+        self._prepared[statement] = name
+        return rows
+
     def _no_answer(self, result: Any, seconds: float) -> Any:
-        raise Disconnected(f"PostgreSQL at {self.endpoint}: no answer within {seconds:g} seconds")
+        raise NoAnswer(f"PostgreSQL at {self.endpoint}: no answer within {seconds:g} seconds")
 
     def _failed(self, failure: Failure) -> Failure:
-        if failure.check(CancelledError, Disconnected) is not None:
+        if failure.check(CancelledError, Disconnected, NoAnswer) is not None:
             return failure
         is_lost = bool(self._connection.pollable().closed)
         if is_lost:

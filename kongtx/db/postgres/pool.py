@@ -24,6 +24,7 @@ class Pool:
     """Connections to a server.
 
     @param reactor: as a L{Link} needs it.
+    @ivar pause: seconds without an attempt to connect after the last failure; 0 without one.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Pool:
         self._waiting: deque[Deferred[Link | None]] = deque()
         self._drained: list[Deferred[None]] = []
         self._is_closed = False
-        self._pause = 0.0
+        self.pause = 0.0
         self._retry_at = 0.0
         self._refusal = ""
 
@@ -57,12 +58,14 @@ class Pool:
     async def _take(self) -> Link:
         if self._is_closed:
             raise DatabaseError(f"PostgreSQL at {self.endpoint}: the database is closed")
-        if self._idle:
-            self._held += 1
+        while self._idle:
             link, timer = self._idle.pop()
             if timer is not None:
                 timer.cancel()
-            return link
+            if link.is_quiet():
+                self._held += 1
+                return link
+            link.close()
         if self._held < self.endpoint.connections:
             self._held += 1
         else:
@@ -100,11 +103,11 @@ class Pool:
         try:
             await link.open()
         except Disconnected as error:
-            self._pause = min(max(self._pause * 2, FIRST_PAUSE), LAST_PAUSE)
-            self._retry_at = self._reactor.seconds() + self._pause
+            self.pause = min(max(self.pause * 2, FIRST_PAUSE), LAST_PAUSE)
+            self._retry_at = self._reactor.seconds() + self.pause
             self._refusal = error.message
             raise
-        self._pause = self._retry_at = 0.0
+        self.pause = self._retry_at = 0.0
         return link
 
     def _pass_on(self, link: Link | None) -> None:

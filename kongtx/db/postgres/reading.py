@@ -40,8 +40,8 @@ class Reader:
         if text is None or not storable(text):
             return None
         alive = "".join(f" AND {condition}" for condition in self._alive(table))
-        statement = f"SELECT document FROM {name_of(table.name)} WHERE {where} = %s{alive} LIMIT 1"
-        found = await link.execute(statement, [text])
+        statement = f"SELECT document FROM {name_of(table.name)} WHERE {where} = $1{alive} LIMIT 1"
+        found = await link.look_up(statement, text)
         return found[0][0] if found else None
 
     async def page(self, link: Link, table: Table, query: Query) -> Page:

@@ -55,10 +55,7 @@ async def write_together(transaction: Transaction, writes: Sequence[Write]) -> l
         changes.append(Change(write.table, _replacement(write, key, old), old))
     kinds = groupby(changes, key=lambda change: (change.table, change.old is None))
     for (table, is_new), group in kinds:
-        for part in _parts(list(group)):
-            add_rows(transaction, table, part, is_new=is_new)
-            if len(changes) > 1:
-                await transaction.flush()
+        await put_rows(transaction, table, list(group), is_new=is_new)
     return [[change] for change in changes]
 
 
@@ -100,43 +97,46 @@ def _replacement(
     return entity
 
 
-def _parts(changes: Sequence[Change]) -> Iterable[list[Change]]:
-    """Changes in pieces that make no statement too long."""
-    part: list[Change] = []
-    size = 0
-    for change in changes:
-        length = len(str(change.new))
-        if part and (len(part) >= CHUNK or size + length > CHUNK_SIZE):
-            yield part
-            part, size = [], 0
-        part.append(change)
-        size += length
-    yield part
-
-
-def add_rows(
+async def put_rows(
     transaction: Transaction, table: Table, changes: Sequence[Change], *, is_new: bool
 ) -> None:
-    """Insert rows, or replace rows that are there and held."""
+    """Insert rows, or replace rows that are there and held.
+
+    The last of them are only gathered, not sent.
+    """
+    rows: list[list[Any]] = []
+    size = 0
+    for change in changes:
+        assert change.new is not None
+        row = layout.values(table, change.new)
+        length = len(row[1])
+        if rows and (len(rows) >= CHUNK or size + length > CHUNK_SIZE):
+            _add_rows(transaction, table, rows, is_new=is_new)
+            await transaction.flush()
+            rows, size = [], 0
+        rows.append(row)
+        size += length
+    _add_rows(transaction, table, rows, is_new=is_new)
+    if table.tagged:
+        await _tag(transaction, table, changes)
+
+
+def _add_rows(
+    transaction: Transaction, table: Table, rows: Sequence[Sequence[Any]], *, is_new: bool
+) -> None:
     named = columns(table)
     marks = f"({', '.join(['%s'] * len(named))})"
     statement = (
         f"INSERT INTO {name_of(table.name)} ({', '.join(named)}) "
-        f"VALUES {', '.join([marks] * len(changes))}"
+        f"VALUES {', '.join([marks] * len(rows))}"
     )
     if not is_new:
         assignments = ", ".join(f"{name} = excluded.{name}" for name in named[1:])
         statement += f" ON CONFLICT (key) DO UPDATE SET {assignments}"
-    parameters: list[Any] = []
-    for change in changes:
-        assert change.new is not None
-        parameters += layout.values(table, change.new)
-    transaction.add(statement, parameters)
-    if table.tagged:
-        _tag(transaction, table, changes)
+    transaction.add(statement, [value for row in rows for value in row])
 
 
-def _tag(transaction: Transaction, table: Table, changes: Sequence[Change]) -> None:
+async def _tag(transaction: Transaction, table: Table, changes: Sequence[Change]) -> None:
     tagged: list[tuple[str, str]] = []
     retagged: list[str] = []
     for change in changes:
@@ -150,11 +150,14 @@ def _tag(transaction: Transaction, table: Table, changes: Sequence[Change]) -> N
             retagged.append(key)
     if retagged:
         untag(transaction, table, retagged)
-    if tagged:
-        marks = ", ".join(["(%s, %s, %s)"] * len(tagged))
+    for first in range(0, len(tagged), CHUNK):
+        if first:
+            await transaction.flush()
+        part = tagged[first : first + CHUNK]
         transaction.add(
-            f"INSERT INTO kongtx_tags (tag, entity_name, entity_id) VALUES {marks}",
-            [value for tag, key in tagged for value in (tag, table.name, key)],
+            "INSERT INTO kongtx_tags (tag, entity_name, entity_id) "
+            f"VALUES {', '.join(['(%s, %s, %s)'] * len(part))}",
+            [value for tag, key in part for value in (tag, table.name, key)],
         )
 
 
@@ -191,7 +194,7 @@ class Writer:
         old = await self._stored(transaction, table, key)
         change = Change(table, _replacement(write, key, old), old)
         await self._check(transaction, table, change.new or {}, key)
-        add_rows(transaction, table, [change], is_new=old is None)
+        await put_rows(transaction, table, [change], is_new=old is None)
         await transaction.flush()
         return [change]
 
