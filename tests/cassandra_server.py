@@ -21,12 +21,16 @@ from pathlib import Path
 import pytest
 import trustme
 import yaml
+from cassandra.cluster import NoHostAvailable
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     load_pem_private_key,
     pkcs12,
 )
 from cryptography.x509 import load_pem_x509_certificate
+
+from kongtx.db.cassandra.session import make_cluster
+from kongtx.db.cassandra.settings import Settings
 
 USER = "cassandra"
 PASSWORD = "cassandra"  # those that a new server has
@@ -113,6 +117,26 @@ class CassandraServer:
                 self.kill()
                 raise RuntimeError(f"Cassandra did not start:\n{said.decode()[-4000:]}")
             time.sleep(0.1)
+        self._await_user(give_up)
+
+    def _await_user(self, give_up: float) -> None:
+        """Wait until a new server has made its first user, which it does after it listens."""
+        while True:
+            cluster = make_cluster(
+                Settings((self.host,), self.port, username=USER, password=PASSWORD)
+            )
+            try:
+                cluster.connect()
+            except NoHostAvailable as error:
+                if time.monotonic() > give_up:
+                    self.kill()
+                    said = self._log.read_text()[-4000:]
+                    raise RuntimeError(f"Cassandra lets nobody in: {error}\n{said}") from error
+                time.sleep(0.1)
+            else:
+                return
+            finally:
+                cluster.shutdown()
 
     def stop(self) -> None:
         """Stop it as an operator does, if it runs."""

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterable
 
+from cassandra import InvalidRequest, RequestValidationException
 from twisted.logger import Logger
 
 from kongtx.db.cassandra.cql import TABLES, Statements
 from kongtx.db.cassandra.partition import QUORUM, Partition
 from kongtx.db.cassandra.session import Session
 
+_AGAIN_SECONDS = 0.1
+
 log = Logger()
 
 
 def is_set_up(session: Session, statements: Statements) -> bool:
     """Whether the tables were made; in a thread."""
-    return bool(session.run(statements.is_there(TABLES[-1])))
+    return _is_there(session, statements, TABLES[-1])
 
 
-def create(session: Session, statements: Statements) -> None:
-    """Make what is missing of the keyspace and its tables; in a thread.
+def create(session: Session, statements: Statements, names: Iterable[str]) -> None:
+    """Make what is missing of the keyspace and of some tables; in a thread.
 
-    What is there is left alone, so that a user may do without the right to make it.
+    What is there is left alone, so that a user may do without the right to make it. Another node
+    may do the same at the same time; then what it makes may be named before it can be used.
     """
+    give_up = time.monotonic() + session.settings.agreement_seconds
     if not session.run(statements.find_keyspace()):
         session.run(statements.create_keyspace(session.settings.replication))
         log.info(
@@ -30,16 +37,31 @@ def create(session: Session, statements: Statements) -> None:
             keyspace=session.settings.keyspace,
             replication=dict(session.settings.replication),
         )
-    for name, statement in statements.create_tables().items():
-        if not session.run(statements.is_there(name)):
-            session.run(statement)
+    made = statements.create_tables()
+    for name in names:
+        while not _is_there(session, statements, name):
+            try:
+                session.run(made[name])
+            except RequestValidationException:
+                if time.monotonic() >= give_up:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
 
 
 def reset(session: Session, statements: Statements) -> None:
     """Drop every table but that of the locks, one of which is held meanwhile; in a thread."""
     for name in reversed(TABLES):
-        if session.run(statements.is_there(name)):
+        if _is_there(session, statements, name):
             session.run(statements.drop(name))
+
+
+def _is_there(session: Session, statements: Statements, table: str) -> bool:
+    """Whether a table can be used."""
+    try:
+        session.run(statements.probe(table))
+    except InvalidRequest:
+        return False
+    return True
 
 
 async def executed(partition: Partition) -> dict[str, list[tuple[str, bool]]] | None:

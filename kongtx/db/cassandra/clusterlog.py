@@ -31,8 +31,10 @@ async def events_after(partition: Partition, at: float | None) -> LogPage:
         return LogPage(now, [])
     last = moment.state.version or 0
     found: list[LoggedEvent] = []
-    for newest in range(last, max(0, last - layout.RING), -_AT_ONCE):
-        records = await _records(partition, newest, consistency)
+    oldest = max(0, last - layout.RING)
+    for newest in range(last, oldest, -_AT_ONCE):
+        versions = range(newest, max(oldest, newest - _AT_ONCE), -1)
+        records = await _records(partition, versions, consistency)
         recent = [each for each in records if each.at > at]
         found = [*(event for each in recent for event in each.events), *found]
         if len(recent) < len(records) or not records:
@@ -48,9 +50,10 @@ class _Record:
     events: list[LoggedEvent]
 
 
-async def _records(partition: Partition, newest: int, consistency: Consistency) -> list[_Record]:
+async def _records(
+    partition: Partition, versions: range, consistency: Consistency
+) -> list[_Record]:
     """What some commits left, in their order."""
-    versions = range(newest, max(0, newest - _AT_ONCE), -1)
     places = {layout.log_place(version).place: version for version in versions}
     rows = await partition.session.execute(
         partition.statements.log, [SCOPE, layout.LOG, list(places)], consistency
@@ -61,8 +64,8 @@ async def _records(partition: Partition, newest: int, consistency: Consistency) 
         if content["version"] == places[place]:  # else of a commit one round before
             at = written / 1e6
             events = [
-                LoggedEvent(identity, content["node"], at, at + delay, channel, data)
-                for identity, channel, data, delay in content["events"]
+                LoggedEvent(identity, node_id, at, at + delay, channel, data)
+                for identity, node_id, channel, data, delay in content["events"]
             ]
             records.append(_Record(at, content["version"], part, events))
     return sorted(records, key=lambda each: (each.version, each.part))

@@ -18,8 +18,8 @@ from kongtx.db.cassandra import layout, planning
 from kongtx.db.cassandra.layout import SENTINEL, Address, Place
 from kongtx.db.cassandra.partition import QUORUM, SCOPE, SERIAL, Moved, Partition, State, chunks
 from kongtx.db.cassandra.session import OutcomeUnknownError
-from kongtx.db.cassandra.view import Known, Missing, View
-from kongtx.db.clusterlog import Announce, Broadcast
+from kongtx.db.cassandra.view import Announced, Known, Missing, View
+from kongtx.db.clusterlog import Announce
 from kongtx.db.errors import ConflictError, DatabaseError, StoreError
 from kongtx.db.tables import Catalogue, Table
 from kongtx.db.writes import Change
@@ -133,9 +133,14 @@ class Commits:
         """See L{IClusterLog.announce_with}."""
         self._announce, self._node_id, self._lives = announce, node_id, lives
 
-    def announced(self, changes: Sequence[Change]) -> Sequence[Broadcast]:
+    def announced(self, changes: Sequence[Change]) -> list[Announced]:
         """What some changes are announced by."""
-        return self._announce(changes) if self._announce is not None and changes else ()
+        events = self._announce(changes) if self._announce is not None and changes else ()
+        return [Announced(event, self._node_id, self._lives) for event in events]
+
+    def leave(self, events: Sequence[Announced]) -> Deferred[None]:
+        """Commit some events and nothing else."""
+        return self.submit(Submission(lambda view, _: view.events.extend(events)))
 
     def submit(self, submission: Submission) -> Deferred[Any]:
         """Do some work in the next commit."""
@@ -307,7 +312,7 @@ class Commits:
         @return: whether it was; otherwise somebody else was faster.
         """
         rows = {**rows, **self._record(attempt, view.events)}
-        ttl = math.ceil(max(self._lives, _LOG_SECONDS))
+        ttl = math.ceil(max(_LOG_SECONDS, *(each.lives for each in view.events), 0))
         written = [
             (*address, value, ttl if address.kind == layout.LOG else 0)
             for address, value in rows.items()
@@ -359,20 +364,21 @@ class Commits:
                 await session.execute(statement, [identity, number, layout.dump(part)], QUORUM)
         return len(parts)
 
-    def _record(self, attempt: _Attempt, events: Sequence[Broadcast]) -> dict[Address, str]:
+    def _record(self, attempt: _Attempt, events: Sequence[Announced]) -> dict[Address, str]:
         """What the log keeps of a commit: that it was, and its events in one row or several."""
         place = layout.log_place(attempt.version)
         bodies: list[list[list[Any]]] = [[]]
         size = 0
-        for event in events:
+        for each in events:
+            event = each.event
             size += len(event.data)
             if size > _EVENTS_BYTES and bodies[-1]:
                 bodies.append([])
                 size = len(event.data)
-            bodies[-1].append([ids.uuid4(), event.channel, event.data, event.delay])
+            bodies[-1].append([ids.uuid4(), each.node_id, event.channel, event.data, event.delay])
         first = bodies[0] if len(bodies) == 1 else []
         rest = bodies if len(bodies) > 1 else []
-        record = {"version": attempt.version, "id": attempt.id, "node": self._node_id}
+        record = {"version": attempt.version, "id": attempt.id}
         rows = {Address(*place, ""): layout.dump({**record, "events": first})}
         for number, body in enumerate(rest):
             rows[Address(*place, f"{number:06d}")] = layout.dump({**record, "events": body})

@@ -12,12 +12,12 @@ from zope.interface import implementer
 from kongtx.db.cassandra import bookkeeping, clusterlog, layout, planning
 from kongtx.db.cassandra.commits import Commits, Plan, Submission
 from kongtx.db.cassandra.counts import Counts
-from kongtx.db.cassandra.cql import Statements
+from kongtx.db.cassandra.cql import LOCKS, TABLES, Statements
 from kongtx.db.cassandra.partition import Partition
 from kongtx.db.cassandra.reading import Reader, has_value
 from kongtx.db.cassandra.session import Consistency, Session
 from kongtx.db.cassandra.settings import Settings
-from kongtx.db.cassandra.view import View
+from kongtx.db.cassandra.view import Announced, View
 from kongtx.db.clusterlog import Announce, Broadcast, LogPage
 from kongtx.db.interfaces import IClusterLog, IConnector, IMigratable
 from kongtx.db.paging import Page, Query
@@ -46,6 +46,7 @@ class CassandraConnector:
         self, settings: Settings, reactor: Any, now: Callable[[], float] = time.time
     ) -> None:
         self.settings = settings
+        self._reactor = reactor
         self._catalogue = Catalogue.of([])
         self._statements = Statements(settings.keyspace)
         self._session = Session(settings, reactor)
@@ -122,7 +123,11 @@ class CassandraConnector:
         addresses, places = planning.wanted(writes, self._catalogue)
 
         def work(view: View, plan: Plan) -> list[list[Change]]:
-            return planning.apply(view, writes, plan.catalogue)
+            return [
+                # The rows of a plugin that is not enabled go unmentioned.
+                [change for change in changes if change.table.name in self._catalogue.tables]
+                for changes in planning.apply(view, writes, plan.catalogue)
+            ]
 
         return self._commits.submit(
             Submission(work, frozenset(addresses), frozenset(places), _flat)
@@ -138,7 +143,7 @@ class CassandraConnector:
         changed_alone = await self._counts.apply(alone)
         events = self._commits.announced(_flat(changed_alone))
         if events:
-            await self._leave(events)
+            await self._commits.leave(events)
         rest = iter(changed_alone)
         return [next(rest if layout.stands_alone(each.table) else changed) for each in writes]
 
@@ -168,7 +173,7 @@ class CassandraConnector:
         return _fired(self._create())
 
     async def _create(self) -> None:
-        await self._make_tables()
+        await self._make_tables(*TABLES)
         await self._commits.prepare(create=True)
 
     def reset(self) -> Deferred[None]:
@@ -180,15 +185,17 @@ class CassandraConnector:
         return _fired(self._acquire(lock, owner, seconds))
 
     async def _acquire(self, lock: str, owner: str, seconds: float) -> bool:
-        await self._make_tables()
+        await self._make_tables(LOCKS)
         return await bookkeeping.acquire(self._partition, lock, owner, seconds)
 
     def release(self, lock: str, owner: str) -> Deferred[None]:
         """See L{IMigratable.release}."""
         return _fired(bookkeeping.release(self._partition, lock, owner))
 
-    def _make_tables(self) -> Deferred[None]:
-        return self._session.in_thread(lambda: bookkeeping.create(self._session, self._statements))
+    def _make_tables(self, *names: str) -> Deferred[None]:
+        return self._session.in_thread(
+            lambda: bookkeeping.create(self._session, self._statements, names)
+        )
 
     def _is_set_up(self) -> Deferred[bool]:
         return self._session.in_thread(
@@ -205,13 +212,7 @@ class CassandraConnector:
         self, events: Sequence[Broadcast], node_id: str, lives: float
     ) -> Deferred[None]:
         """See L{IClusterLog.append_events}."""
-        return self._leave(events)
-
-    def _leave(self, events: Sequence[Broadcast]) -> Deferred[None]:
-        def work(view: View, plan: Plan) -> None:
-            view.events.extend(events)
-
-        return self._commits.submit(Submission(work))
+        return self._commits.leave([Announced(event, node_id, lives) for event in events])
 
     def events_after(self, at: float | None) -> Deferred[LogPage]:
         """See L{IClusterLog.events_after}."""

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
+from twisted.internet.defer import Deferred, ensureDeferred
 
 from kongtx.db import errors
 from kongtx.db.cassandra.layout import dump
 from kongtx.db.cassandra.partition import SERIAL, Partition
 from kongtx.db.cassandra.planning import resulting
-from kongtx.db.cassandra.session import Consistency, OutcomeUnknownError, Row
+from kongtx.db.cassandra.session import Consistency, OutcomeUnknownError, Row, together
 from kongtx.db.paging import Page, Query, decode_offset, encode_offset
 from kongtx.db.tables import Entity, Table, key_text
 from kongtx.db.writes import Change, Delete, Write
@@ -84,7 +84,8 @@ class Counts:
 
     async def apply(self, writes: Sequence[Write]) -> list[list[Change]]:
         """Do some writes, each by itself; those to one row in their order."""
-        return await gatherResults([self._submit(write) for write in writes], consumeErrors=True)
+        submitted = [self._submit(write) for write in writes]
+        return await together(_awaited(each) for each in submitted)
 
     def _submit(self, write: Write) -> Deferred[list[Change]]:
         waiting, at = _Waiting(write), (write.table, key_of(write))
@@ -177,6 +178,10 @@ class Counts:
             return 0
         left = math.ceil(max(0.0, expires - self._now()) + _SPARE_SECONDS)
         return min(left, _LONGEST_TTL)
+
+
+async def _awaited(done: Deferred[list[Change]]) -> list[Change]:
+    return await done
 
 
 def key_of(write: Write) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 #: All tables but that of the locks, one of which is held while the others are removed.
 TABLES = ("configuration", "intents", "counts", "migrations")
+LOCKS = "locks"
 
 #: Kept so long, intents are applied or forgotten by then (see the package's documentation).
 INTENT_SECONDS = 10 * 86400
@@ -29,8 +30,8 @@ class Statements:
 
     def __init__(self, keyspace: str) -> None:
         self._keyspace = keyspace
-        table = {name: f"{quote(keyspace)}.{name}" for name in (*TABLES, "locks")}
-        rows, counts, locks = table["configuration"], table["counts"], table["locks"]
+        table = {name: f"{quote(keyspace)}.{name}" for name in (*TABLES, LOCKS)}
+        rows, counts, locks = table["configuration"], table["counts"], table[LOCKS]
         where = "WHERE scope = ? AND kind = ? AND place = ? AND key"
         state = "version, layout, pending"
         # The partition as a whole.
@@ -93,12 +94,9 @@ class Statements:
         self.keep_lock = f"UPDATE {locks} USING TTL ? SET owner = ? WHERE name = ? IF owner = ?"
         self.release_lock = f"DELETE FROM {locks} WHERE name = ? IF owner = ?"
 
-    def is_there(self, table: str) -> str:
-        """Find whether a table exists."""
-        return (
-            "SELECT table_name FROM system_schema.tables WHERE keyspace_name = "
-            f"{text(self._keyspace)} AND table_name = {text(table)}"
-        )
+    def probe(self, table: str) -> str:
+        """Read something of a table, to see whether it is there."""
+        return f"SELECT * FROM {quote(self._keyspace)}.{table} LIMIT 1"
 
     def create_keyspace(self, replication: Mapping[str, str]) -> str:
         """Make the keyspace."""
@@ -129,7 +127,7 @@ class Statements:
                 "subsystem text, name text, pending boolean, at timestamp, "
                 "PRIMARY KEY (subsystem, name)"
             ),
-            "locks": "name text PRIMARY KEY, owner text",
+            LOCKS: "name text PRIMARY KEY, owner text",
         }
         return {
             name: f"CREATE TABLE IF NOT EXISTS {quote(self._keyspace)}.{name} ({body})"

@@ -7,12 +7,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from twisted.internet.defer import DeferredLock, ensureDeferred, gatherResults
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from kongtx.db.cassandra.cql import Statements
 from kongtx.db.cassandra.layout import SENTINEL, Address, Place
-from kongtx.db.cassandra.session import Consistency, OutcomeUnknownError, Row, Session
+from kongtx.db.cassandra.session import (
+    Consistency,
+    OutcomeUnknownError,
+    Row,
+    Session,
+    together,
+)
 from kongtx.db.cassandra.view import Known
 from kongtx.db.errors import DatabaseError
 
@@ -107,10 +113,10 @@ class Partition:
         found: list[Row] = []
         for some in chunks(asked, _TOGETHER):
             requests = [
-                ensureDeferred(self.session.execute(statement, [SCOPE, tuples], consistency))
+                self.session.execute(statement, [SCOPE, tuples], consistency)
                 for statement, tuples in some
             ]
-            for rows in await gatherResults(requests, consumeErrors=True):
+            for rows in await together(requests):
                 found += rows
         if not found:
             raise self._empty()
@@ -158,10 +164,7 @@ class Partition:
                 )
             return
         for parts in chunks(found, _TOGETHER):
-            requests = [
-                ensureDeferred(self._apply_part(identity, part, timestamp)) for (part,) in parts
-            ]
-            await gatherResults(requests, consumeErrors=True)
+            await together(self._apply_part(identity, part, timestamp) for (part,) in parts)
         await self.session.execute(self.statements.settle, [SCOPE, pending], self.writing())
         self._log.debug("commit {identity} is applied", identity=identity)
         try:

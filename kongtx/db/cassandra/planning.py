@@ -17,7 +17,7 @@ def wanted(writes: Iterable[Write], catalogue: Catalogue) -> tuple[set[Address],
     addresses: set[Address] = set()
     places: set[Place] = set()
     for write in writes:
-        table = write.table
+        table = _stored(write, catalogue)
         if isinstance(write, Delete):
             key = key_text([write.key[field] for field in table.key])
             places.update(_children(table, [key], catalogue))
@@ -86,7 +86,7 @@ def _index_again(view: View, before: Table, table: Table) -> None:
 
 
 def _write(view: View, write: Write, catalogue: Catalogue) -> list[Change]:
-    table = write.table
+    table = _stored(write, catalogue)
     if isinstance(write, Delete):
         key = key_text([write.key[field] for field in table.key])
         return _delete(view, table, [key], catalogue)
@@ -96,6 +96,11 @@ def _write(view: View, write: Write, catalogue: Catalogue) -> list[Change]:
     _check(view, table, entity, key, catalogue)
     _replace(view, layout.rows_of(table, key, old), layout.rows_of(table, key, entity))
     return [Change(table, entity, old)]
+
+
+def _stored(write: Write, catalogue: Catalogue) -> Table:
+    """A write's table as rows are indexed, which another node may know better."""
+    return catalogue.tables.get(write.table.name, write.table)
 
 
 def resulting(write: Insert | Update | Upsert | Increment, old: Entity | None) -> Entity:

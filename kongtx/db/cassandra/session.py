@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import attrs
-from cassandra import ConsistencyLevel, RequestValidationException
+from cassandra import ConsistencyLevel, ProtocolVersion, RequestValidationException
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
 from cassandra.policies import (
@@ -26,7 +26,7 @@ from cassandra.policies import (
     TokenAwarePolicy,
 )
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, tuple_factory
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, ensureDeferred, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
@@ -248,6 +248,14 @@ class Session:
         return DatabaseError(text) if was_refused else OutcomeUnknownError(text)
 
 
+async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run some coroutines at once; the first error is raised when it happens."""
+    try:
+        return await gatherResults([ensureDeferred(each) for each in works], consumeErrors=True)
+    except FirstError as error:
+        error.subFailure.raiseException()
+
+
 class _Threads(ThreadPool):
     """Threads that do not keep a process from ending, should nobody stop them."""
 
@@ -278,6 +286,7 @@ def make_cluster(settings: Settings) -> Any:
         max_schema_agreement_wait=settings.agreement_seconds,
         ssl_context=tls_context(settings) if settings.ssl else None,
         schema_metadata_enabled=False,
+        protocol_version=ProtocolVersion.V5,
         application_name="kongtx",
     )
 

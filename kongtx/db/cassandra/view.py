@@ -34,6 +34,19 @@ class Known:
     places: dict[Place, set[str]] = attrs.field(factory=dict)
 
 
+@attrs.frozen
+class Announced:
+    """An event that a commit leaves.
+
+    @ivar node_id: whom it is from.
+    @ivar lives: seconds for which it is kept at least.
+    """
+
+    event: Broadcast
+    node_id: str
+    lives: float
+
+
 class _Undo(NamedTuple):
     address: Address
     was_changed: bool
@@ -52,7 +65,7 @@ class View:
         self._changes: dict[Address, str | None] = {}
         self._by_place: dict[Place, set[str]] = {}
         self._journal: list[_Undo] = []
-        self.events: list[Broadcast] = []
+        self.events: list[Announced] = []
         self.layout: str | None = None
 
     def need(self, addresses: Iterable[Address] = (), places: Iterable[Place] = ()) -> None:
