@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kongtx.cli.errors import CommandError
-from kongtx.cli.nodes import effective_configuration
+from kongtx.cli.migrating import NEEDS_BOOTSTRAP, database_name, migrate
+from kongtx.cli.nodes import configuration, database_timeout
 from kongtx.cli.options import Group, conf_option, pass_output, prefix_option
 from kongtx.cli.output import Level, Output
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-NEEDS_BOOTSTRAP = (
-    "Database needs bootstrapping or is older than Kong 1.0.\n\n"
-    "To start a new installation from scratch, run 'kongtx migrations bootstrap'."
-)
-FINISH_WHEN_READY = "run 'kongtx migrations finish' when ready"
 UP_TO_PROCEED = "run 'kongtx migrations up' to proceed"
 
 
@@ -36,7 +32,13 @@ def command() -> None:
 def _options(function: _Function) -> _Function:
     """What all subcommands take."""
     for option in (
-        click.option("--db-timeout", type=int, metavar="SECONDS", hidden=True),
+        click.option(
+            "--db-timeout",
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            default=60,
+            help="Time for each exchange with the database (60).",
+        ),
         click.option(
             "--lock-timeout",
             type=int,
@@ -53,24 +55,20 @@ def _options(function: _Function) -> _Function:
 
 
 class _Session:
-    """One run of a subcommand.
-
-    @ivar database: what the database is called in messages.
-    """
+    """One run of a subcommand."""
 
     def __init__(self, output: Output, options: dict[str, Any]) -> None:
         if options["quiet"]:
             output.level = Level.QUIET
         self.output = output
         self.options = options
-        self.configuration = effective_configuration(output, options["conf"], options["prefix"])
-        names = {
-            "off": "off",
-            "sqlite": self.configuration.sqlite_path,
-            "postgres": self.configuration.pg_database,
-            "cassandra": self.configuration.cassandra_keyspace,
-        }
-        self.database = names.get(self.configuration.database, self.configuration.database)
+        # Not what a node in the prefix was started with: it may be about to get another database.
+        self.configuration = configuration(
+            output,
+            options["conf"],
+            options["prefix"],
+            overrides=database_timeout(options["db_timeout"]),
+        )
 
     def run(self, work: Callable[[Store, Any], Awaitable[int]]) -> None:
         """Run with the store connected; the result is the exit status."""
@@ -235,41 +233,8 @@ def reset(output: Output, /, **options: Any) -> None:
 
 
 async def _migrate(session: _Session, store: Store, reactor: Any) -> None:
-    from kongtx.db import migrations  # noqa: PLC0415
-    from kongtx.db.errors import MigrationLockedError  # noqa: PLC0415
-
-    output = session.output
-    connector: Any = store.connector
-    pending: list[str] = []
-    subsystems: list[str] = []
-
-    def report(migration: migrations.Migration, is_pending: bool) -> None:
-        if migration.subsystem not in subsystems:
-            subsystems.append(migration.subsystem)
-            output.info(f"migrating {migration.subsystem} on database '{session.database}'...")
-        state = "pending" if is_pending else "executed"
-        output.info(f"{migration.subsystem} migrated up to: {migration.name} ({state})")
-        if is_pending:
-            pending.append(migration.name)
-
-    try:
-        async with migrations.locked(connector, reactor, session.options["lock_timeout"]):
-            done = await migrations.up(connector, store.catalogue, report=report)
-    except MigrationLockedError as error:
-        output.info(str(error))
-        return
-    if not done:
-        output.info("Database is already up-to-date")
-        return
-    output.info(f"{len(done)} migrations processed")
-    executed = len(done) - len(pending)
-    if executed:
-        output.info(f"{executed} executed")
-    if pending:
-        output.info(f"{len(pending)} pending")
-        output.info(f"\nDatabase has pending migrations; {FINISH_WHEN_READY}")
-    else:
-        output.info("Database is up-to-date")
+    name = database_name(session.configuration)
+    await migrate(session.output, name, store, reactor, session.options["lock_timeout"])
 
 
 async def _reset(session: _Session, store: Store, reactor: Any) -> None:

@@ -56,6 +56,13 @@ def configuration(
     return loaded
 
 
+def database_timeout(seconds: float | None) -> dict[str, Value]:
+    """The properties for the time that an exchange with a database may take, if one is given."""
+    if seconds is None:
+        return {}
+    return dict.fromkeys(("pg_timeout", "cassandra_timeout"), round(seconds * 1000))
+
+
 def _trace_environment(output: Output, environment: Mapping[str, str]) -> None:
     for variable, value in sorted(environment.items()):
         for start in ("KONG_", "KONGTX_"):

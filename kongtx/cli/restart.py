@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from kongtx.cli.migrating import migrate_first
 from kongtx.cli.options import Command, pass_output
 from kongtx.cli.output import Output
 from kongtx.cli.process import find_process, wait_until
@@ -34,4 +35,6 @@ def command(output: Output, /, **options: Any) -> None:
     if process is not None:
         process.send(signal.SIGTERM)
         wait_until(lambda: find_process(running.pid_file) is None, _STOP_TIMEOUT_S)
+    if chosen.run_migrations:
+        migrate_first(output, wanted, chosen.lock_timeout)
     run(output, wanted)

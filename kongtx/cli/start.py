@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from kongtx.cli.nodes import configuration
+from kongtx.cli.migrating import migrate_first
+from kongtx.cli.nodes import configuration, database_timeout
 from kongtx.cli.options import (
     Command,
     conf_option,
@@ -86,13 +87,14 @@ def start(output: Output, options: StartOptions) -> None:
 
     @raise KongtxError: it cannot start.
     """
-    run(output, checked_configuration(output, options))
+    conf = checked_configuration(output, options)
+    if options.run_migrations:
+        migrate_first(output, conf, options.lock_timeout)
+    run(output, conf)
 
 
 def checked_configuration(output: Output, options: StartOptions) -> Configuration:
     """What a node is to run with.
-
-    SQLite and LMDB are migrated by whatever opens them, with C{--run-migrations} or without.
 
     @raise KongtxError: a node cannot start with it.
     """
@@ -123,10 +125,7 @@ def run(output: Output, conf: Configuration) -> None:
 
 
 def _overrides(options: StartOptions) -> dict[str, Value]:
-    overrides: dict[str, Value] = {}
-    if options.db_timeout is not None:
-        names = ("pg_timeout", "cassandra_timeout")
-        overrides.update(dict.fromkeys(names, round(options.db_timeout * 1000)))
+    overrides = database_timeout(options.db_timeout)
     if options.dev:
         overrides["dev"] = "on"
     return overrides

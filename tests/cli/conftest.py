@@ -14,6 +14,7 @@ from kongtx.cli.main import main
 from kongtx.conf import effective, from_values
 
 Run = Callable[..., Result]
+Kongtx = Callable[..., "subprocess.CompletedProcess[str]"]
 
 #: A process that holds the pid file as a master does, and ends on the signals that one ends on.
 MASTER = """
@@ -89,3 +90,32 @@ def failure(message: str) -> str:
 def unstyled(text: str) -> str:
     """Text without colours."""
     return click.unstyle(text)
+
+
+@pytest.fixture
+def kongtx(tmp_path: Path) -> Kongtx:
+    """Runs the command in a process of its own, with a prefix in the test's folder."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("KONG_", "KONGTX_"))
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "kongtx.cli.main", *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            cwd=tmp_path,
+            check=False,
+            timeout=60,
+            env={
+                **clean,
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                "KONG_PREFIX": str(tmp_path / "prefix"),
+                **environment,
+            },
+        )
+
+    return run

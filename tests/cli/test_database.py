@@ -8,14 +8,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-Kongtx = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.cli.conftest import Kongtx
 
 BOOTSTRAPPED = """\
 Bootstrapping database...
@@ -29,35 +28,6 @@ NEEDED = (
     "Database needs bootstrapping or is older than Kong 1.0.\n\n"
     "To start a new installation from scratch, run 'kongtx migrations bootstrap'.\n"
 )
-
-
-@pytest.fixture
-def kongtx(tmp_path: Path) -> Kongtx:
-    """Runs the command in a process of its own, with a prefix in the test's folder."""
-
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("KONG_", "KONGTX_"))
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "kongtx.cli.main", *arguments],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            cwd=tmp_path,
-            check=False,
-            timeout=60,
-            env={
-                **clean,
-                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                "KONG_PREFIX": str(tmp_path / "prefix"),
-                **environment,
-            },
-        )
-
-    return run
 
 
 def entries(*names: str) -> list[dict[str, Any]]:

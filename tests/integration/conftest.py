@@ -49,8 +49,11 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[tuple[Gateway, subprocess.Popen[bytes]]]:
-    """A gateway with its prefix in a folder, and its master, which leads a process group."""
+def running(folder: Path, **properties: str) -> Iterator[tuple[Gateway, subprocess.Popen[bytes]]]:
+    """A gateway with its prefix in a folder, and its master, which leads a process group.
+
+    @param properties: of its configuration, besides what it needs to run here.
+    """
     admin, proxy, status = free_ports(3)
     clean = {
         name: value
@@ -65,6 +68,7 @@ def running(folder: Path) -> Iterator[tuple[Gateway, subprocess.Popen[bytes]]]:
         "KONGTX_ADMIN_GUI_LISTEN": "off",
         "KONGTX_NGINX_DAEMON": "off",
         "KONGTX_NGINX_WORKER_PROCESSES": "2",
+        **{f"KONGTX_{name.upper()}": value for name, value in properties.items()},
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     log = folder / "gateway.log"

@@ -1,0 +1,132 @@
+"""C{migrations}, C{start --run-migrations} and exports, with PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.conftest import Kongtx
+from tests.cli.test_database import DOCUMENT, NEEDED, timeless
+from tests.postgres_server import Database
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def environment(postgres_database: Database) -> dict[str, str]:
+    """What makes commands use the test's database."""
+    return {f"KONG_{name.upper()}": value for name, value in postgres_database.properties().items()}
+
+
+def test_a_database_goes_from_nothing_to_nothing(
+    kongtx: Kongtx, environment: dict[str, str], postgres_database: Database
+) -> None:
+    def told(*arguments: str) -> tuple[int, str]:
+        done = kongtx("migrations", *arguments, **environment)
+        return done.returncode, done.stdout
+
+    bootstrapped = (
+        "Bootstrapping database...\n"
+        f"migrating core on database '{postgres_database.name}'...\n"
+        "core migrated up to: 000_base (executed)\n"
+        "1 migrations processed\n1 executed\nDatabase is up-to-date\n"
+    )
+    assert told("list") == (3, NEEDED)
+    for verb in ("up", "finish"):
+        failed = kongtx("migrations", verb, **environment)
+        assert failed.returncode == 1
+        assert "Cannot run migrations: Database needs bootstrapping" in failed.stderr
+    assert told("bootstrap") == (0, bootstrapped)
+    assert told("bootstrap") == (0, "Database already bootstrapped\n")
+    assert told("up") == (0, "Database is already up-to-date\n")
+    assert told("list") == (0, "Executed migrations:\ncore: 000_base\n")
+    assert told("reset", "--yes") == (
+        0,
+        "Resetting database...\nDatabase successfully reset\n",
+    )
+    assert json.loads(told("status")[1])["needs_bootstrap"] is True
+
+
+def test_an_empty_database_starts_nothing_and_says_what_to_do(
+    kongtx: Kongtx, environment: dict[str, str]
+) -> None:
+    for arguments, text in (
+        (("start",), "Database needs bootstrapping; run 'kongtx migrations bootstrap' to proceed"),
+        (("start", "--run-migrations"), "Cannot run migrations: Database needs bootstrapping"),
+    ):
+        refused = kongtx(
+            *arguments, **environment, KONG_PROXY_LISTEN="off", KONG_ADMIN_LISTEN="off"
+        )
+        assert refused.returncode == 1
+        assert text in refused.stderr
+
+
+def test_a_start_can_migrate_first(
+    kongtx: Kongtx, environment: dict[str, str], postgres_database: Database
+) -> None:
+    assert kongtx("migrations", "bootstrap", **environment).returncode == 0
+    # As if this version had one more migration than the database has seen.
+    postgres_database.run("UPDATE kongtx_migrations SET name = '000_earlier'")
+    quiet = {**environment, "KONG_PROXY_LISTEN": "off", "KONG_ADMIN_LISTEN": "off"}
+    refused = kongtx("start", **quiet)
+    assert refused.returncode == 1
+    assert "newer version" in refused.stderr
+    postgres_database.run("UPDATE kongtx_migrations SET subsystem = 'other', name = '1'")
+    refused = kongtx("start", **quiet)
+    assert "New migrations available; run 'kongtx migrations up' to proceed" in refused.stderr
+    try:
+        done = kongtx("start", "--run-migrations", **quiet)
+        assert (done.returncode, done.stdout) == (
+            0,
+            f"migrating core on database '{postgres_database.name}'...\n"
+            "core migrated up to: 000_base (executed)\n"
+            "1 migrations processed\n1 executed\nDatabase is up-to-date\nkongtx started\n",
+        )
+    finally:
+        kongtx("stop", **quiet)
+
+
+def test_the_database_of_the_settings_counts_not_that_of_an_earlier_node(
+    kongtx: Kongtx, environment: dict[str, str], tmp_path: Path
+) -> None:
+    assert kongtx("prepare", "-p", str(tmp_path / "prefix")).returncode == 0
+    done = kongtx("migrations", "list", **environment)
+    assert (done.returncode, done.stdout) == (3, NEEDED)
+
+
+def test_a_server_that_is_not_there_is_named(kongtx: Kongtx, environment: dict[str, str]) -> None:
+    failed = kongtx("migrations", "status", **{**environment, "KONG_PG_PORT": "1"})
+    assert failed.returncode == 1
+    assert "Error: PostgreSQL at 127.0.0.1:1: " in failed.stderr
+    assert "Connection refused" in failed.stderr
+
+
+def test_what_is_exported_can_be_imported_anywhere(
+    kongtx: Kongtx, environment: dict[str, str], tmp_path: Path
+) -> None:
+    def ran(*arguments: str, **more: str) -> str:
+        done = kongtx(*arguments, **more)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def exported(name: str, **more: str) -> dict[str, Any]:
+        ran("config", "db_export", name, **more)
+        document: dict[str, Any] = yaml.safe_load((tmp_path / name).read_text())
+        return timeless(document)
+
+    (tmp_path / "in.json").write_text(json.dumps(DOCUMENT))
+    ran("migrations", "bootstrap", **environment)
+    ran("config", "db_import", "in.json", **environment)
+    first = exported("postgres.yml", **environment)
+    assert {"services", "routes", "consumers", "keyauth_credentials"} <= set(first)
+    ran("config", "db_import", "postgres.yml")
+    assert exported("sqlite.yml") == first
+    ran("migrations", "reset", "--yes", **environment)
+    ran("migrations", "bootstrap", **environment)
+    ran("config", "db_import", "sqlite.yml", **environment)
+    assert exported("again.yml", **environment) == first
+    assert ran("config", "parse", "again.yml", KONG_DATABASE="off") == "parse successful\n"
