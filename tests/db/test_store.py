@@ -1,4 +1,4 @@
-"""The store's rules, over SQLite and with all schemas."""
+"""The store's rules, over SQLite and PostgreSQL and with all schemas."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import Clock
 
-from kongtx.db import errors
+from kongtx.db import errors, migrations
 from kongtx.db.paging import Tags
+from kongtx.db.postgres import Endpoint, PostgresConnector
 from kongtx.db.sqlite import SQLiteConnector
 from kongtx.db.store import ChangeEvent, Store
 from kongtx.entities import DEFAULT_WORKSPACE
 from kongtx.plugins.schemas import full_registry
 from tests.db.conformance import NOW, uid
+from tests.postgres_server import Database
 
 
 @pytest.fixture
@@ -30,10 +32,21 @@ def clock() -> Clock:
     return made
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def connector(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Any:
+    if request.param == "sqlite":
+        return SQLiteConnector(str(tmp_path / "db"), reactor, clock.seconds)
+    database: Database = request.getfixturevalue("postgres_database")
+    endpoint = Endpoint(database.server.host, database.server.port, database=database.name)
+    return PostgresConnector(endpoint, reactor, clock.seconds)
+
+
 @pytest_twisted.async_yield_fixture
-async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    connector = SQLiteConnector(str(tmp_path / "db"), reactor, clock.seconds)
+async def store(connector: Any, clock: Clock) -> AsyncIterator[Store]:
     made = Store(full_registry(), connector, reactor, clock.seconds)
+    if not connector.automatic:
+        await connector.start(made.catalogue)
+        await migrations.up(connector, made.catalogue)
     await made.start()
     yield made
     await made.stop()

@@ -195,7 +195,6 @@ class Writer:
         change = Change(table, _replacement(write, key, old), old)
         await self._check(transaction, table, change.new or {}, key)
         await put_rows(transaction, table, [change], is_new=old is None)
-        await transaction.flush()
         return [change]
 
     async def _stored(self, transaction: Transaction, table: Table, key: str) -> Entity | None:
@@ -251,7 +250,7 @@ class Writer:
                 changes += await self.delete(transaction, child, child_key)
         if table.tagged:
             untag(transaction, table, [key])
-        await transaction.query(f"DELETE FROM {name_of(table.name)} WHERE key = %s", [key])
+        transaction.add(f"DELETE FROM {name_of(table.name)} WHERE key = %s", [key])
         return changes
 
     async def purge(self, transaction: Transaction) -> tuple[int, bool]:
