@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from kongtx.db import errors
+from kongtx.db.interfaces import IConnector
 from kongtx.db.paging import Page, Query, Tags
 from kongtx.db.tables import Entity, Table
 from kongtx.db.writes import Delete, Insert, Update, Upsert
@@ -146,7 +147,7 @@ class EntityStore:
         """
         key = self._key(key)
         for _ in range(_TRIES):
-            row = await self.store.connector.select(self.table, key)
+            row = await self.store.primary.select(self.table, key)
             if row is None:
                 raise errors.EntityNotFoundError.by_key(key)
             try:
@@ -157,7 +158,7 @@ class EntityStore:
 
     async def update_by(self, field: str, value: Any, data: Mapping[str, Any]) -> Entity:
         """As L{update}, of the entity with a value in a unique field."""
-        row = await self.row_by(field, value)
+        row = await self.current_row_by(field, value)
         if row is None:
             raise errors.EntityNotFoundError.by_field({field: value})
         with _by(field):
@@ -174,7 +175,7 @@ class EntityStore:
         data = {**data, field: value}
         with _by(field):
             for _ in range(_TRIES):
-                row = await self.row_by(field, value)
+                row = await self.current_row_by(field, value)
                 if row is not None:
                     return await self.upsert(self.schema.primary_key_of(row), data)
                 entity = await self.prepare_upsert({}, data)
@@ -199,7 +200,7 @@ class EntityStore:
 
     async def delete_by(self, field: str, value: Any) -> bool:
         """As L{delete}, of the entity with a value in a unique field."""
-        row = await self.row_by(field, value)
+        row = await self.current_row_by(field, value)
         if row is None:
             return False
         with _by(field):
@@ -262,7 +263,7 @@ class EntityStore:
         for lookup in self.schema.foreign_lookups(data):
             parents = self.store[lookup.entity]
             for name, value in lookup.candidates:
-                parent = await parents.row_by(name, value)
+                parent = await parents.current_row_by(name, value)
                 if parent is not None:
                     out[lookup.field] = parents.schema.primary_key_of(parent)
                     unresolved.pop(lookup.field, None)
@@ -274,10 +275,17 @@ class EntityStore:
 
     async def row_by(self, field: str, value: Any) -> Entity | None:
         """The stored row with a value in a unique field."""
+        return await self._row_by(self.store.connector, field, value)
+
+    async def current_row_by(self, field: str, value: Any) -> Entity | None:
+        """As L{row_by}, for a write to follow."""
+        return await self._row_by(self.store.primary, field, value)
+
+    async def _row_by(self, connector: IConnector, field: str, value: Any) -> Entity | None:
         error = self.schema.validate_unique(field, value)
         if error is not None:
             raise errors.InvalidUniqueError(field, str(error))
-        return await self.store.connector.select_by(self.table, field, value)
+        return await connector.select_by(self.table, field, value)
 
     def show(self, row: Entity) -> Entity:
         """A stored row as reads show it."""

@@ -161,6 +161,26 @@ class IClusterLog(Interface):
         """
 
 
+class IReplicated(Interface):
+    """A database that may have a copy which answers reads, perhaps a moment behind."""
+
+    def replica() -> IConnector | None:
+        """A connector whose reads the copy answers; L{None} without a copy.
+
+        Its reads show at least what this process wrote, what L{IClusterLog.events_after} told it
+        of, and what it was told to L{expect}.
+        """
+
+    def mark() -> str | None:
+        """How far this process knows the database to be, for the others of its node."""
+
+    def expect(mark: str | None) -> None:
+        """Take over what another process of the node knew when it told of a change.
+
+        @param mark: its L{mark}.
+        """
+
+
 class ISnapshotLoader(Interface):
     """A connector whose whole content is replaced at once."""
 

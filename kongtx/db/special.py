@@ -7,6 +7,7 @@ from typing import Any
 
 from kongtx.db import errors
 from kongtx.db.dao import EntityStore, Key, page_size
+from kongtx.db.interfaces import IConnector
 from kongtx.db.paging import Page, Tags
 from kongtx.db.tables import Entity
 from kongtx.db.writes import Delete, Insert, Update, Upsert, Write
@@ -68,7 +69,7 @@ class Certificates(EntityStore):
     async def _sni_writes(self, key: Mapping[str, Any], names: Sequence[str]) -> list[Write]:
         snis = self.store["snis"]
         for name in names:
-            found = await snis.row_by("name", name)
+            found = await snis.current_row_by("name", name)
             if found is not None and found["certificate"]["id"] != key["id"]:
                 raise errors.SchemaViolationError(
                     {
@@ -215,7 +216,7 @@ class TagViews(EntityStore):
             raise errors.InvalidUniqueError("tag", str(error))
         return await self.store.connector.page_tags(tag, page_size(size), offset)
 
-    async def row_by(self, field: str, value: Any) -> Entity | None:
+    async def _row_by(self, connector: IConnector, field: str, value: Any) -> Entity | None:
         raise _no_tag_writes()
 
     async def insert(self, data: Mapping[str, Any]) -> Entity:

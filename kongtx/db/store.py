@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from kongtx.db import migrations
 from kongtx.db.dao import EntityStore
-from kongtx.db.interfaces import IConnector, IMigratable
+from kongtx.db.interfaces import IConnector, IMigratable, IReplicated
 from kongtx.db.special import SPECIAL
 from kongtx.db.tables import Catalogue, Entity, Reference, Table
 from kongtx.db.writes import Change, Insert, Write
@@ -49,6 +49,8 @@ class Store(Mapping[str, EntityStore]):
     @param connector: an L{IConnector}.
     @param reactor: for waiting on another process that migrates.
     @param clock: seconds since the epoch.
+    @ivar connector: answers reads.
+    @ivar primary: takes writes, and answers the reads that precede them.
     """
 
     _log = Logger()
@@ -62,6 +64,7 @@ class Store(Mapping[str, EntityStore]):
     ) -> None:
         self.registry = registry
         self.connector = connector
+        self.primary = connector
         self.clock = clock
         self._reactor = reactor
         self._subscribers: list[Subscriber] = []
@@ -96,6 +99,20 @@ class Store(Mapping[str, EntityStore]):
         """Let go of the database."""
         await self.connector.stop()
 
+    def at_replica(self) -> Store:
+        """The same store, its reads answered by the database's copy where there is one.
+
+        They may be a moment behind what other nodes have written; what this process knows of they
+        show. See L{IReplicated}.
+        """
+        copy = self.connector.replica() if IReplicated.providedBy(self.connector) else None
+        if copy is None:
+            return self
+        made = Store(self.registry, copy, self._reactor, self.clock)
+        made.primary = self.primary
+        made._subscribers = self._subscribers
+        return made
+
     async def _default_workspace(self) -> None:
         workspaces = self["workspaces"]
         if await workspaces.select(DEFAULT_WORKSPACE) is None:
@@ -125,7 +142,7 @@ class Store(Mapping[str, EntityStore]):
 
         @return: for each write the rows that it changed.
         """
-        changes = await self.connector.apply(writes)
+        changes = await self.primary.apply(writes)
         events = [self._event(change) for changed in changes for change in changed]
         if events:
             for subscriber in list(self._subscribers):

@@ -30,6 +30,8 @@ from kongtx.cache.multilevel import MultiLevelCache, Options
 from kongtx.cache.shared import SharedMemory
 from kongtx.conf import Configuration
 from kongtx.db.connectors import make_connector
+from kongtx.db.errors import StoreError
+from kongtx.db.interfaces import IReplicated
 from kongtx.db.store import ChangeEvent, Store
 from kongtx.dns.resolver import Resolver
 from kongtx.dns.settings import settings_from
@@ -74,6 +76,7 @@ class GatewayNode(MultiService):
     """All services of one worker.
 
     @param plugins: are loaded besides those that the configuration names.
+    @ivar read_store: the store for what traffic needs, which a copy of the database may answer.
     @ivar keeper: the snapshots, in step with the store.
     @ivar gateway: serves the proxy listeners.
     """
@@ -94,6 +97,7 @@ class GatewayNode(MultiService):
         self.plugins = {**load(conf.plugins), **by_name(plugins)}
         self.registry = make_registry(conf, self.plugins)
         self.store = Store(self.registry, make_connector(conf, reactor), reactor)
+        self.read_store = self.store.at_replica()
         self.memory = open_memory(conf, context.worker_id)
         self.cache = MultiLevelCache(
             "entities", self.memory, context.bus, reactor, _cache_options(conf), lru_size=10_000
@@ -125,7 +129,7 @@ class GatewayNode(MultiService):
             probes_here=lambda: self._probes,
         )
         self.keeper = SnapshotKeeper(
-            self.store,
+            self.read_store,
             self.plugins,
             self.plugin_node,
             self.balancers,
@@ -187,7 +191,18 @@ class GatewayNode(MultiService):
         self.context.timers.every(
             "certificates: expiry", EXPIRY_INTERVAL, self._warn_of_expiry, first=0, scope="node"
         )
+        if not self.store.connector.read_only:
+            interval = self.conf._debug_pg_ttl_cleanup_interval
+            self.context.timers.every(
+                "database: expired rows", interval, self._purge_expired, scope="node"
+            )
         self.is_serving = True
+
+    async def _purge_expired(self) -> None:
+        try:
+            await self.store.connector.purge_expired()
+        except StoreError as error:
+            self._log.warn("expired rows could not be removed: {error}", error=error.message)
 
     def _listen(self) -> None:
         for listener in self.context.listeners:
@@ -312,9 +327,12 @@ class GatewayNode(MultiService):
         await self.keeper.changed((schema, key) for schema, key in changes)
 
     def _written_elsewhere(self, data: Any, _channel: str, event: str, _worker: int) -> None:
-        token, changes = data
+        token, changes, mark = data
         if token == self._token:
             return
+        connector: Any = self.store.connector
+        if IReplicated.providedBy(connector):
+            connector.expect(mark)
         if event == "replaced":
             self.keeper.reload()
         else:
@@ -326,7 +344,9 @@ class GatewayNode(MultiService):
         return self.cache.purge().addCallback(lambda _: self.keeper.reload())
 
     def _publish(self, event: str, changes: Sequence[Sequence[str]]) -> None:
-        published = self.context.bus.publish(STORE_CHANNEL, event, [self._token, changes])
+        connector: Any = self.store.connector
+        mark = connector.mark() if IReplicated.providedBy(connector) else None
+        published = self.context.bus.publish(STORE_CHANNEL, event, [self._token, changes, mark])
         published.addErrback(
             lambda failure: self._log.failure(
                 "the other workers could not be told of a change", failure=failure
@@ -362,7 +382,7 @@ class GatewayNode(MultiService):
             worker_id=context.worker_id,
             configuration=conf,
             cache=self.cache,
-            store=self.store,
+            store=self.read_store,
             memory=self.memory,
             bus=context.bus,
             clock=context.clock,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import attrs
@@ -13,7 +14,7 @@ from zope.interface import implementer
 
 from kongtx.db import errors
 from kongtx.db.clusterlog import Announce, Broadcast, LogPage
-from kongtx.db.interfaces import IClusterLog, IConnector, IMigratable
+from kongtx.db.interfaces import IClusterLog, IConnector, IMigratable, IReplicated
 from kongtx.db.paging import Page, Query
 from kongtx.db.postgres import bookkeeping, events, writing
 from kongtx.db.postgres.failures import Contended, Disconnected, Violated
@@ -22,8 +23,9 @@ from kongtx.db.postgres.moment import Moment
 from kongtx.db.postgres.naming import named
 from kongtx.db.postgres.pool import Pool
 from kongtx.db.postgres.reading import Reader
+from kongtx.db.postgres.replica import Replica
 from kongtx.db.postgres.settings import Endpoint
-from kongtx.db.postgres.transaction import Transaction, transaction
+from kongtx.db.postgres.transaction import POSITION, Transaction, transaction
 from kongtx.db.tables import Catalogue, Entity, Table
 from kongtx.db.writes import Change, Write
 
@@ -44,7 +46,7 @@ class _Announcement:
     lives: float
 
 
-@implementer(IConnector, IMigratable, IClusterLog)
+@implementer(IConnector, IMigratable, IClusterLog, IReplicated)
 class PostgresConnector:
     """Entities in a PostgreSQL database, which several nodes may use at once.
 
@@ -52,6 +54,8 @@ class PostgresConnector:
     @param reactor: with descriptors, time, and a resolver of names.
     @param now: seconds since the epoch; by default the database's clock.
     @param chance: for the pauses between tries.
+    @param replica: a server that follows the other one, for L{replica}.
+    @ivar reader: makes the statements that read.
     """
 
     name = "postgres"
@@ -64,12 +68,15 @@ class PostgresConnector:
         reactor: Any,
         now: Callable[[], float] | None = None,
         chance: random.Random | None = None,
+        replica: Endpoint | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._reactor = reactor
         self._moment = Moment(now)
         self._chance = chance or random.Random()
         self._pool = Pool(reactor, endpoint)
+        self._replica_pool = None if replica is None else Pool(reactor, replica)
+        self._replica = None if self._replica_pool is None else Replica(self, self._replica_pool)
         self._announcement: _Announcement | None = None
         self._watches: list[events.Watch] = []
         self._is_running = False
@@ -79,7 +86,7 @@ class PostgresConnector:
 
     def _know(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._reader = Reader(catalogue, self._moment)
+        self.reader = Reader(catalogue, self._moment)
         self._writer = writing.Writer(catalogue, self._moment)
 
     # IConnector
@@ -89,6 +96,8 @@ class PostgresConnector:
         self._know(catalogue)
         self._is_running = True
         self._pool.open()
+        if self._replica_pool is not None:
+            self._replica_pool.open()
         return self.ping()
 
     def stop(self) -> Deferred[None]:
@@ -100,7 +109,14 @@ class PostgresConnector:
         idle: Deferred[None] = Deferred() if self._active else succeed(None)
         if self._active:
             self._stopping.append(idle)
-        return idle.addCallback(lambda _: self._pool.close())
+        return idle.addCallback(lambda _: self._close())
+
+    def _close(self) -> Deferred[None]:
+        closing = self._pool.close()
+        if self._replica_pool is not None:
+            pool = self._replica_pool
+            closing.addCallback(lambda _: pool.close())
+        return closing
 
     def ping(self) -> Deferred[None]:
         """Ask the server something."""
@@ -112,27 +128,27 @@ class PostgresConnector:
 
     def select(self, table: Table, key: Mapping[str, Any]) -> Deferred[Entity | None]:
         """See L{IConnector.select}."""
-        return self._read(lambda link: self._reader.select(link, table, key))
+        return self._read(lambda link: self.reader.select(link, table, key))
 
     def select_by(self, table: Table, field: str, value: Any) -> Deferred[Entity | None]:
         """See L{IConnector.select_by}."""
-        return self._read(lambda link: self._reader.select_by(link, table, field, value))
+        return self._read(lambda link: self.reader.select_by(link, table, field, value))
 
     def select_together(self, table: Table, entity: Mapping[str, Any]) -> Deferred[Entity | None]:
         """See L{IConnector.select_together}."""
-        return self._read(lambda link: self._reader.select_together(link, table, entity))
+        return self._read(lambda link: self.reader.select_together(link, table, entity))
 
     def page(self, table: Table, query: Query) -> Deferred[Page]:
         """See L{IConnector.page}."""
-        return self._read(lambda link: self._reader.page(link, table, query))
+        return self._read(lambda link: self.reader.page(link, table, query))
 
     def page_tags(self, tag: str | None, size: int, offset: str | None) -> Deferred[Page]:
         """See L{IConnector.page_tags}."""
-        return self._read(lambda link: self._reader.page_tags(link, tag, size, offset))
+        return self._read(lambda link: self.reader.page_tags(link, tag, size, offset))
 
     def apply(self, writes: Sequence[Write]) -> Deferred[list[list[Change]]]:
         """See L{IConnector.apply}."""
-        return self._do(lambda: self._apply(writes))
+        return self.do(lambda: self._apply(writes))
 
     def purge_expired(self) -> Deferred[int]:
         """See L{IConnector.purge_expired}."""
@@ -145,14 +161,14 @@ class PostgresConnector:
                 removed += count
             return removed
 
-        return self._do(lambda: self._tried(purge))
+        return self.do(lambda: self._tried(purge))
 
     async def _apply(self, writes: Sequence[Write]) -> list[list[Change]]:
         if not writes:
             return []
         if writing.is_plain(writes):
             try:
-                async with transaction(self._pool) as made:
+                async with self._writing() as made:
                     changes = await writing.write_together(made, writes)
                     self._announce(made, changes)
             except (Violated, Contended, errors.PrimaryKeyViolationError):
@@ -161,7 +177,7 @@ class PostgresConnector:
                 return changes
 
         async def one_by_one() -> list[list[Change]]:
-            async with transaction(self._pool) as made:
+            async with self._writing() as made:
                 await self._writer.purge(made)
                 changes = [await self._writer.write(made, write) for write in writes]
                 self._announce(made, changes)
@@ -171,6 +187,14 @@ class PostgresConnector:
             return await self._tried(one_by_one)
         except Violated as error:
             raise named(error, writes) from None
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[Transaction]:
+        """A transaction that the replica has to show from its end on."""
+        async with transaction(self._pool) as made:
+            made.notes_position = self._replica is not None
+            yield made
+        self.expect(made.position)
 
     def _announce(self, made: Transaction, changes: Sequence[Sequence[Change]]) -> None:
         announcement = self._announcement
@@ -210,12 +234,12 @@ class PostgresConnector:
         """See L{IMigratable.create}."""
 
         async def make() -> None:
-            present = await self._with_link(bookkeeping.present_columns)
+            present = await self.with_link(bookkeeping.present_columns)
             if not bookkeeping.is_complete(catalogue, present):
                 async with transaction(self._pool) as made:
                     await bookkeeping.create(made, catalogue)
 
-        return self._do(make)
+        return self.do(make)
 
     def reset(self) -> Deferred[None]:
         """See L{IMigratable.reset}."""
@@ -224,7 +248,7 @@ class PostgresConnector:
             async with transaction(self._pool) as made:
                 await bookkeeping.reset(made)
 
-        return self._do(remove)
+        return self.do(remove)
 
     def acquire(self, lock: str, owner: str, seconds: float) -> Deferred[bool]:
         """See L{IMigratable.acquire}."""
@@ -233,7 +257,7 @@ class PostgresConnector:
             async with transaction(self._pool) as made:
                 return await bookkeeping.acquire(made, self._moment, lock, owner, seconds)
 
-        return self._do(take)
+        return self.do(take)
 
     def release(self, lock: str, owner: str) -> Deferred[None]:
         """See L{IMigratable.release}."""
@@ -254,11 +278,19 @@ class PostgresConnector:
             async with transaction(self._pool) as made:
                 events.leave(made, self._moment, left, node_id, lives)
 
-        return self._do(append)
+        return self.do(append)
 
     def events_after(self, at: float | None) -> Deferred[LogPage]:
         """See L{IClusterLog.events_after}."""
-        return self._read(lambda link: events.events_after(link, self._moment, at))
+
+        async def read(link: Link) -> LogPage:
+            page = await events.events_after(link, self._moment, at)
+            if self._replica is not None and page.events:
+                [(position,)] = await link.execute(f"SELECT {POSITION}")
+                self.expect(position)
+            return page
+
+        return self._read(read)
 
     def purge_events(self) -> Deferred[int]:
         """See L{IClusterLog.purge_events}."""
@@ -276,12 +308,27 @@ class PostgresConnector:
 
         return end
 
+    # IReplicated
+
+    def replica(self) -> IConnector | None:
+        """See L{IReplicated.replica}."""
+        return self._replica
+
+    def mark(self) -> str | None:
+        """See L{IReplicated.mark}."""
+        return None if self._replica is None else self._replica.mark
+
+    def expect(self, mark: str | None) -> None:
+        """See L{IReplicated.expect}."""
+        if self._replica is not None:
+            self._replica.expect(mark)
+
     # Connections
 
     def _read(self, work: Callable[[Link], Awaitable[T]]) -> Deferred[T]:
-        return self._do(lambda: self._with_link(work))
+        return self.do(lambda: self.with_link(work))
 
-    async def _with_link(self, work: Callable[[Link], Awaitable[T]]) -> T:
+    async def with_link(self, work: Callable[[Link], Awaitable[T]]) -> T:
         """Do something that may be done twice, if the connection turns out to have ended."""
         async with self._pool.link() as link:
             is_new = link.is_new
@@ -294,7 +341,8 @@ class PostgresConnector:
         async with self._pool.link() as link:
             return await work(link)
 
-    def _do(self, work: Callable[[], Awaitable[T]]) -> Deferred[T]:
+    def do(self, work: Callable[[], Awaitable[T]]) -> Deferred[T]:
+        """Do something that L{stop} waits for."""
         if not self._is_running:
             return fail(
                 errors.DatabaseError(f"PostgreSQL at {self._endpoint}: the database is closed")

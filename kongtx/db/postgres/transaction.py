@@ -9,6 +9,9 @@ from typing import Any
 from kongtx.db.postgres.link import Link, Rows
 from kongtx.db.postgres.pool import Pool
 
+#: Where the log of the server's writes is now; it never goes back.
+POSITION = "pg_current_wal_insert_lsn()::text"
+
 #: Statements see what others have committed; rows that matter are locked as they are read.
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
@@ -18,11 +21,15 @@ class Transaction:
 
     @param link: a connection that nobody else uses meanwhile.
     @param begin: the statement that begins it.
+    @ivar notes_position: whether to note how far the log of writes was at its end.
+    @ivar position: how far that was.
     """
 
     def __init__(self, link: Link, begin: str = BEGIN) -> None:
         self.link = link
         self.is_begun = False
+        self.notes_position = False
+        self.position: str | None = None
         self._statements = [begin]
         self._parameters: list[Any] = []
 
@@ -48,7 +55,11 @@ class Transaction:
 
     async def commit(self) -> None:
         """Send what was gathered, and keep all of it."""
-        await self.query("COMMIT")
+        if not self.notes_position:
+            await self.query("COMMIT")
+        else:
+            self.add("COMMIT")
+            [(self.position,)] = await self.query(f"SELECT {POSITION}")
         self.is_begun = False
 
 
