@@ -24,6 +24,9 @@ LAST_PAUSE = 10.0
 #: Seconds after which a connection that only listens is asked whether it is there.
 ASK_SECONDS = 30.0
 
+# Any number that no other user of the database takes: "kongtx", the letters' codes.
+_PURGE_LOCK = 0x6B6F6E677478
+
 # The time of the statement is before what it sees; the clock's would be after.
 _STATEMENT_TIME = "extract(epoch FROM statement_timestamp())::double precision"
 
@@ -68,9 +71,11 @@ async def events_after(link: Link, moment: Moment, at: float | None) -> LogPage:
 
 
 async def purge_events(link: Link, moment: Moment) -> int:
-    """Remove the events whose life is over."""
+    """Remove the events whose life is over, unless another node does so just now."""
     [(count,)] = await link.execute(
-        f"WITH gone AS (DELETE FROM kongtx_events WHERE expires <= {moment} RETURNING 1) "
+        f"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock({_PURGE_LOCK}) AS mine), "
+        "gone AS (DELETE FROM kongtx_events USING turn "
+        f"WHERE turn.mine AND expires <= {moment} RETURNING 1) "
         "SELECT count(*) FROM gone"
     )
     return int(count)
