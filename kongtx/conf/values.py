@@ -168,6 +168,8 @@ class Values:
     pg_schema: str | None
     pg_ssl: bool
     pg_ssl_verify: bool
+    pg_ssl_required: bool
+    pg_ssl_version: Literal["tlsv1_1", "tlsv1_2", "tlsv1_3", "any"]
     pg_max_concurrent_queries: int
     pg_semaphore_timeout: int
     pg_keepalive_timeout: int | None
@@ -183,6 +185,8 @@ class Values:
     pg_ro_schema: str | None
     pg_ro_ssl: bool | None
     pg_ro_ssl_verify: bool | None
+    pg_ro_ssl_required: bool | None
+    pg_ro_ssl_version: Literal["tlsv1_1", "tlsv1_2", "tlsv1_3", "any"] | None
     pg_ro_max_concurrent_queries: int | None
     pg_ro_semaphore_timeout: int | None
     pg_ro_keepalive_timeout: int | None

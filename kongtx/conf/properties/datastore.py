@@ -22,6 +22,7 @@ from kongtx.conf.properties.model import (
 
 # Kong's words; zero is fine.
 _PG_COUNT = Bounds(0, math.inf, "must be greater than 0", "must be an integer greater than 0")
+_TLS_VERSIONS = ("tlsv1_1", "tlsv1_2", "tlsv1_3", "any")
 _PORT = between(1, 65535, "must be a port from 1 to 65535")
 
 
@@ -52,8 +53,8 @@ def _read_only() -> tuple[Property, ...]:
         string(
             "pg_ro_host",
             None,
-            """Host of a PostgreSQL replica that answers the queries which only read. Without a
-            value there is one connection for everything.""",
+            """Host of a PostgreSQL replica that answers what traffic reads; writes and the Admin
+            API go to ``pg_host``. Without a value all goes there.""",
         ),
         counted("port", _PORT),
         counted("timeout"),
@@ -63,6 +64,14 @@ def _read_only() -> tuple[Property, ...]:
         text("schema"),
         flag("ssl"),
         flag("ssl_verify"),
+        flag("ssl_required"),
+        enumeration(
+            "pg_ro_ssl_version",
+            None,
+            _TLS_VERSIONS,
+            about("ssl_version"),
+            shown_default="<pg_ssl_version>",
+        ),
         counted("max_concurrent_queries"),
         counted("semaphore_timeout"),
         counted("keepalive_timeout"),
@@ -129,12 +138,17 @@ SECTION = Section(
             "kongtx.sqlite",
             "The SQLite file, relative to the prefix unless it is absolute.",
         ),
-        string("pg_host", "127.0.0.1", "Host of the PostgreSQL server."),
+        string(
+            "pg_host",
+            "127.0.0.1",
+            """Host of the PostgreSQL server: a name, an address, or the folder of a UNIX socket,
+            which begins with a slash.""",
+        ),
         integer("pg_port", "5432", "Port of the PostgreSQL server.", check=_PORT),
         integer(
             "pg_timeout",
             "5000",
-            "Milliseconds for connecting, reading and writing.",
+            "Milliseconds for connecting, and for each statement.",
         ),
         string("pg_user", "kong", "User of the database.", required=False),
         string("pg_password", None, "The user's password.", sensitive=True),
@@ -148,38 +162,50 @@ SECTION = Section(
         boolean(
             "pg_ssl_verify",
             "off",
-            """Whether the server's certificate is verified, by the authorities in
-            ``lua_ssl_trusted_certificate``.""",
+            """Whether, with ``pg_ssl``, a server is refused that has no certificate for its host
+            from an authority in ``lua_ssl_trusted_certificate``.""",
+        ),
+        boolean(
+            "pg_ssl_required",
+            "off",
+            "Whether, with ``pg_ssl``, a server is refused that does not offer TLS.",
+        ),
+        enumeration(
+            "pg_ssl_version",
+            "tlsv1_2",
+            _TLS_VERSIONS,
+            "The lowest version of TLS that is spoken.",
         ),
         integer(
             "pg_max_concurrent_queries",
             "0",
-            "Queries that one worker may have under way; 0 sets no limit.",
+            "Queries that one worker may have under way; with 0, as many as it has connections.",
             check=_PG_COUNT,
         ),
         integer(
             "pg_semaphore_timeout",
             "60000",
-            "Milliseconds that a query waits for its turn under that limit.",
+            "Milliseconds that a query waits for a connection.",
             check=_PG_COUNT,
         ),
         integer(
             "pg_keepalive_timeout",
             None,
-            "Milliseconds that an idle connection is kept; 0 sets no limit.",
+            """Milliseconds that an idle connection is kept: 60000 without a value, and 0 sets no
+            limit.""",
             check=_PG_COUNT,
         ),
         integer(
             "pg_pool_size",
             None,
-            "Connections that one worker keeps.",
+            "Connections that one worker makes at most: 10 without a value.",
             check=_PG_COUNT,
         ),
         integer(
             "pg_backlog",
             None,
-            """Queries that may wait for a connection of a full pool; more of them fail at once.
-            Without a value the pool does not limit the connections.""",
+            """Queries that may wait for a connection when all are in use; more fail at once.
+            Without a value any number waits.""",
             check=_PG_COUNT,
         ),
         integer(

@@ -96,7 +96,7 @@ def string(name: str, default: str | None, about: str, **rest: Any) -> Property:
 
 
 def enumeration(
-    name: str, default: str, choices: Sequence[str], about: str, **rest: Any
+    name: str, default: str | None, choices: Sequence[str], about: str, **rest: Any
 ) -> Property:
     """A property that is one of some words."""
     return declare(Kind.ENUM, name, default, about, choices=tuple(choices), **rest)

@@ -13,6 +13,7 @@ DEFAULT_CONNECTIONS = 10
 #: Seconds after which an idle connection is closed, if the configuration does not say.
 DEFAULT_IDLE_SECONDS = 60.0
 
+_VERSIONS = {"tlsv1_1": "TLSv1.1", "tlsv1_2": "TLSv1.2", "tlsv1_3": "TLSv1.3", "any": "TLSv1"}
 _NO_FILE = "/nonexistent/kongtx"
 _INHERITED = (
     "port",
@@ -23,6 +24,8 @@ _INHERITED = (
     "schema",
     "ssl",
     "ssl_verify",
+    "ssl_required",
+    "ssl_version",
     "max_concurrent_queries",
     "semaphore_timeout",
     "keepalive_timeout",
@@ -39,7 +42,9 @@ class Endpoint:
     @ivar schema: L{None} for what the server's search path says.
     @ivar timeout: seconds for connecting, and for each statement.
     @ivar tls: whether to use TLS if the server can.
+    @ivar required: whether to refuse a server that cannot.
     @ivar verify: whether to refuse a server without a valid certificate for the host's name.
+    @ivar lowest: the lowest version of TLS, as libpq names them.
     @ivar authorities: the file of certificates that may sign the server's, or C{system}.
     @ivar connections: how many there are at most.
     @ivar backlog: how many queries may wait for a connection; L{None} sets no limit.
@@ -55,7 +60,9 @@ class Endpoint:
     schema: str | None = None
     timeout: float = 5.0
     tls: bool = False
+    required: bool = False
     verify: bool = False
+    lowest: str = "TLSv1.2"
     authorities: str | None = None
     connections: int = DEFAULT_CONNECTIONS
     backlog: int | None = None
@@ -89,6 +96,7 @@ class Endpoint:
             "keepalives_interval": 10,
             "keepalives_count": 3,
             "sslmode": self._mode(),
+            "ssl_min_protocol_version": self.lowest,
             "gssencmode": "disable",
         }
         if addresses is not None:
@@ -106,7 +114,9 @@ class Endpoint:
     def _mode(self) -> str:
         if self.is_local or not self.tls:
             return "disable"
-        return "verify-full" if self.verify else "prefer"
+        if self.verify:
+            return "verify-full"
+        return "require" if self.required else "prefer"
 
 
 def main_endpoint(conf: Configuration, authorities: str | None) -> Endpoint:
@@ -135,7 +145,9 @@ def _endpoint(conf: Configuration, prefix: str, authorities: str | None) -> Endp
         schema=values["schema"],
         timeout=values["timeout"] / 1000,
         tls=values["ssl"],
+        required=values["ssl_required"],
         verify=values["ssl_verify"],
+        lowest=_VERSIONS[values["ssl_version"]],
         authorities=authorities,
         connections=min(bounds, default=DEFAULT_CONNECTIONS),
         backlog=values["backlog"],

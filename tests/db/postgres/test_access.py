@@ -108,8 +108,26 @@ class TestTLS:
             assert await session(plain) == (False, False)
             strict = attrs.evolve(plain, verify=True, authorities=str(postgres_server.authority))
             assert "server does not support SSL" in await refusal(strict)
+            assert "server does not support SSL" in await refusal(
+                attrs.evolve(plain, required=True)
+            )
         finally:
             postgres_server.run("ALTER SYSTEM RESET ssl")
+            postgres_server.reload()
+
+    @pytest_twisted.ensureDeferred
+    async def test_no_lower_version_is_spoken_than_allowed(
+        self, endpoint: Endpoint, postgres_server: PostgresServer
+    ) -> None:
+        postgres_server.run("ALTER SYSTEM SET ssl_max_protocol_version = 'TLSv1.2'")
+        postgres_server.reload()
+        try:
+            required = attrs.evolve(endpoint, tls=True, required=True)
+            assert await session(required) == (True, False)
+            text = await refusal(attrs.evolve(required, lowest="TLSv1.3"))
+            assert "protocol version" in text
+        finally:
+            postgres_server.run("ALTER SYSTEM RESET ssl_max_protocol_version")
             postgres_server.reload()
 
     @pytest_twisted.ensureDeferred
@@ -255,6 +273,8 @@ class TestSettings:
             pg_timeout="1500",
             pg_ssl="on",
             pg_ssl_verify="on",
+            pg_ssl_required="on",
+            pg_ssl_version="tlsv1_3",
             pg_max_concurrent_queries="7",
             pg_semaphore_timeout="2500",
             pg_keepalive_timeout="30000",
@@ -270,7 +290,9 @@ class TestSettings:
             schema="s",
             timeout=1.5,
             tls=True,
+            required=True,
             verify=True,
+            lowest="TLSv1.3",
             authorities="file",
             connections=7,
             backlog=3,
@@ -289,10 +311,11 @@ class TestSettings:
             pg_ro_host="replica",
             pg_ro_port="6001",
             pg_ro_ssl="off",
+            pg_ro_ssl_version="any",
             pg_ro_keepalive_timeout="0",
         )
         assert replica_endpoint(conf, None) == Endpoint(
-            host="replica", port=6001, password="p", timeout=1.5, idle=None
+            host="replica", port=6001, password="p", timeout=1.5, idle=None, lowest="TLSv1"
         )
 
     def test_passwords_do_not_show(self) -> None:
