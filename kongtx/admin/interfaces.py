@@ -55,10 +55,10 @@ class INodeInfo(Interface):
         """What the cache has under a key; L{None} for nothing."""
 
     def cache_delete(key: str) -> Awaitable[None]:
-        """Drop a key everywhere."""
+        """Drop a key in all workers of this node."""
 
     def cache_purge() -> Awaitable[None]:
-        """Drop everything."""
+        """Drop everything in all workers of this node."""
 
     def upstream_health(upstream_id: str) -> Mapping[str, Mapping[str, Any]] | None:
         """What the balancer knows of an upstream's targets.

@@ -104,6 +104,8 @@ def db_import(output: Output, file: str | None, conf: str | None, prefix: str | 
         transformed,
     )
     from kongtx.db.errors import StoreError  # noqa: PLC0415
+    from kongtx.lib import ids  # noqa: PLC0415
+    from kongtx.runtime.cluster import announce_changes  # noqa: PLC0415
 
     known = registry(configuration)
 
@@ -122,6 +124,8 @@ def db_import(output: Output, file: str | None, conf: str | None, prefix: str | 
             for warning in declared.warnings:
                 output.warn(warning)
             output.info("parse successful, beginning import")
+            # Nodes that run are told, as if another node had written.
+            announce_changes(store, ids.uuid4(), configuration.db_update_propagation)
             try:
                 await store.restore(transformed(declared, known))
             except StoreError as error:

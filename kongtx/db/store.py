@@ -143,7 +143,7 @@ class Store(Mapping[str, EntityStore]):
         @return: for each write the rows that it changed.
         """
         changes = await self.primary.apply(writes)
-        events = [self._event(change) for changed in changes for change in changed]
+        events = [self.event_of(change) for changed in changes for change in changed]
         if events:
             for subscriber in list(self._subscribers):
                 await self._tell(subscriber, events)
@@ -171,7 +171,8 @@ class Store(Mapping[str, EntityStore]):
         await self.apply(writes)
         return len(writes)
 
-    def _event(self, change: Change) -> ChangeEvent:
+    def event_of(self, change: Change) -> ChangeEvent:
+        """A change as subscribers are told of it."""
         entities = self._entities[change.table.name]
         if change.new is None:
             assert change.old is not None

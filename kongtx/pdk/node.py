@@ -13,6 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from kongtx.cache.interfaces import ICache
 from kongtx.cache.shared import SharedMemory
+from kongtx.cluster.events import NoClusterEvents
+from kongtx.cluster.interfaces import IClusterEvents
 from kongtx.events.interfaces import IEventBus
 from kongtx.lib.ids import is_uuid
 from kongtx.lib.memory import resident_bytes, shown_size
@@ -41,6 +43,7 @@ class Node:
     @ivar statistics: counts of connections and requests, as C{GET /status} shows them.
     @ivar upstream_health: the name and the targets of each upstream, with their health.
     @ivar cluster_id: the same in all nodes of a database.
+    @ivar cluster_events: tells other nodes, and hears them; C{kong.cluster_events}.
     @ivar telemetry: what plugins gave to C{kong.telemetry.log}, for whoever exports it.
     @ivar shared: for plugins, whatever they keep for the life of the worker, by keys of their own.
     @ivar closing: called when the worker stops; may return Deferreds, which are waited for a while.
@@ -61,6 +64,7 @@ class Node:
     statistics: Callable[[], Mapping[str, int]]
     cluster_id: str | None = None
     upstream_health: Callable[[], Iterable[tuple[str, list[dict[str, Any]]]]] = tuple
+    cluster_events: IClusterEvents = attrs.Factory(NoClusterEvents)
     telemetry: LogRecords = attrs.Factory(LogRecords)
     hostname: str = attrs.Factory(socket.gethostname)
     shared: dict[Any, Any] = attrs.Factory(dict)

@@ -28,16 +28,15 @@ from kongtx.admin.site import endpoints_of, make_admin_site, make_status_site
 from kongtx.balancer.balancers import Balancers
 from kongtx.cache.multilevel import MultiLevelCache, Options
 from kongtx.cache.shared import SharedMemory
+from kongtx.cluster.events import ClusterEvents
 from kongtx.conf import Configuration
 from kongtx.db.connectors import make_connector
 from kongtx.db.errors import StoreError
-from kongtx.db.interfaces import IReplicated
-from kongtx.db.store import ChangeEvent, Store
+from kongtx.db.store import Store
 from kongtx.dns.resolver import Resolver
 from kongtx.dns.settings import settings_from
-from kongtx.health.checks import HealthChecks
+from kongtx.health.checks import CLUSTER_CHANNEL, HealthChecks
 from kongtx.health.probes import Prober
-from kongtx.lib import ids
 from kongtx.pdk.handshake import HandshakeContext
 from kongtx.pdk.node import Node as PluginNode
 from kongtx.plugins.discovery import by_name, load
@@ -48,11 +47,12 @@ from kongtx.proxy.limited_pool import LimitedPool
 from kongtx.proxy.pool import UpstreamPool
 from kongtx.proxy.upstream_tls import UpstreamTLS
 from kongtx.runtime import prefix
+from kongtx.runtime.changes import Changes
+from kongtx.runtime.cluster import make_cluster_events
 from kongtx.runtime.declarative import DeclarativeLoader
 from kongtx.runtime.dev import CodeWatcher, ask_for_reload, code_of
 from kongtx.runtime.identity import cluster_id, node_id
 from kongtx.runtime.interfaces import INode, NodeContext
-from kongtx.runtime.invalidation import stale_keys
 from kongtx.runtime.listeners import Listener
 from kongtx.runtime.logs.web import log_site
 from kongtx.runtime.nodeinfo import NodeInfo
@@ -63,8 +63,6 @@ from kongtx.runtime.tls import EXPIRY_INTERVAL, ListenerTLS, client_material
 from kongtx.runtime.vaults import Vaults
 from kongtx.tls.handshake import Handshake
 
-#: The channel on which workers tell each other what they wrote to the store.
-STORE_CHANNEL = "store"
 #: Seconds that accepted connections have to become the gateway's when a worker drains.
 ACCEPTED_MAY_TAKE = 0.1
 #: Seconds that plugins have to send what they still hold when a worker stops.
@@ -87,7 +85,6 @@ class GatewayNode(MultiService):
         super().__init__()  # type: ignore[no-untyped-call]
         conf = self.conf = context.conf
         self.context = context
-        self._token = ids.uuid4()
         self._ports: list[IListeningPort] = []
         self._give_up_probes: Callable[[], None] | None = None
         reactor = context.clock
@@ -105,6 +102,7 @@ class GatewayNode(MultiService):
         self.declarative = (
             DeclarativeLoader(self.store, conf, self._replaced) if conf.database == "off" else None
         )
+        self.cluster_events = make_cluster_events(self.store, context, self._resync)
         self.resolver = Resolver(reactor, settings_from(conf))
         self.resolver.setServiceParent(self)  # type: ignore[no-untyped-call]
         self.balancers = Balancers(self.resolver, reactor, zone=conf.node_zone or "")
@@ -127,7 +125,9 @@ class GatewayNode(MultiService):
             context.bus,
             prober=Prober(reactor, self.client_material.probe_context),
             probes_here=lambda: self._probes,
+            broadcast=self._broadcast,
         )
+        self.cluster_events.subscribe(CLUSTER_CHANNEL, self.health.from_cluster, "node")
         self.keeper = SnapshotKeeper(
             self.read_store,
             self.plugins,
@@ -155,11 +155,9 @@ class GatewayNode(MultiService):
 
             Manhole(self).setServiceParent(self)  # type: ignore[no-untyped-call]
         self.info = NodeInfo(self)
-        self._subscriptions = [
-            self.store.subscribe(self._written_here),
-            context.bus.subscribe(STORE_CHANNEL, None, self._written_elsewhere),
-            context.bus.subscribe("bus", "reconnected", self._bus_reconnected),
-        ]
+        self.changes = Changes(
+            self.store, self.cache, self.keeper, context.bus, self.cluster_events
+        )
 
     # -- life ----------------------------------------------------------------------------------
     def startService(self) -> Deferred[None]:
@@ -172,7 +170,12 @@ class GatewayNode(MultiService):
         if self.declarative is not None:
             await self.declarative.load_configured()
         self.plugin_node.cluster_id = await cluster_id(self.store)
+        if isinstance(self.cluster_events, ClusterEvents):
+            # Before the configuration is read, so that no change falls between.
+            await self.cluster_events.begin()
         await self.keeper.load()
+        if isinstance(self.cluster_events, ClusterEvents):
+            self.cluster_events.startService()
         self.health.startService()
         self._give_up_probes = self.context.leases.hold("health", self._hold_probes)
         for name, plugin in self.plugins.items():
@@ -264,8 +267,10 @@ class GatewayNode(MultiService):
         """Stop everything, at once."""
         await self._stop_listening()
         self.info.stop()
-        for unsubscribe in self._subscriptions:
-            unsubscribe()
+        self.changes.stop()
+        self.keeper.stop()
+        if isinstance(self.cluster_events, ClusterEvents):
+            self.cluster_events.stopService()
         if self._give_up_probes is not None:
             self._give_up_probes()
             self.health.stopService()
@@ -317,39 +322,19 @@ class GatewayNode(MultiService):
         if touched["certificates"] or touched["ca_certificates"]:
             self.client_material.update(rows["certificates"], rows["ca_certificates"])
 
-    async def _written_here(self, events: Sequence[ChangeEvent]) -> None:
-        """Make a write known; over when this worker serves by it."""
-        for event in events:
-            for key in stale_keys(event, self.registry[event.schema]):
-                await self.cache.invalidate(key)
-        changes = [[event.schema, event.entity["id"]] for event in events if "id" in event.entity]
-        self._publish("changed", changes)
-        await self.keeper.changed((schema, key) for schema, key in changes)
-
-    def _written_elsewhere(self, data: Any, _channel: str, event: str, _worker: int) -> None:
-        token, changes, mark = data
-        if token == self._token:
-            return
-        connector: Any = self.store.connector
-        if IReplicated.providedBy(connector):
-            connector.expect(mark)
-        if event == "replaced":
-            self.keeper.reload()
-        else:
-            self.keeper.changed((schema, key) for schema, key in changes)
-
     def _replaced(self) -> Deferred[None]:
-        """Take over a declarative configuration that was loaded here."""
-        self._publish("replaced", [])
-        return self.cache.purge().addCallback(lambda _: self.keeper.reload())
+        return Deferred.fromCoroutine(self.changes.replaced())
 
-    def _publish(self, event: str, changes: Sequence[Sequence[str]]) -> None:
-        connector: Any = self.store.connector
-        mark = connector.mark() if IReplicated.providedBy(connector) else None
-        published = self.context.bus.publish(STORE_CHANNEL, event, [self._token, changes, mark])
-        published.addErrback(
-            lambda failure: self._log.failure(
-                "the other workers could not be told of a change", failure=failure
+    def _resync(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.changes.resync())
+
+    def _broadcast(self, channel: str, data: str) -> None:
+        """Tell other nodes, without waiting for it."""
+        self.cluster_events.broadcast(channel, data).addErrback(
+            lambda failure: self._log.warn(
+                "other nodes could not be told of {channel}: {reason}",
+                channel=channel,
+                reason=failure.getErrorMessage(),
             )
         )
 
@@ -365,11 +350,6 @@ class GatewayNode(MultiService):
 
     def _statistics(self) -> Mapping[str, int]:
         return self.gateway.statistics()
-
-    def _bus_reconnected(self, _data: Any, _channel: str, _event: str, _worker: int) -> None:
-        """What the others wrote meanwhile was not heard here."""
-        self.cache.forget()
-        self.keeper.reload()
 
     def _has_upstream(self, name: str) -> bool:
         return self.keeper.has_upstream(name)
@@ -392,6 +372,7 @@ class GatewayNode(MultiService):
             resolve_vault=self.vaults.resolve,
             statistics=self._statistics,
             upstream_health=self._upstream_health,
+            cluster_events=self.cluster_events,
         )
 
 

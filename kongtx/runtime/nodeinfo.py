@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _PIDS_EVERY = 5.0
 #: The channel and event by which one worker tells the others that the node drains.
 _DRAINING = "draining"
+#: The cluster's channel by which one node changes the log level of the others.
+_LOG_LEVEL = "log_level"
 #: The question what a worker says of itself.
 _WORKER = "node.worker"
 
@@ -47,6 +50,7 @@ class NodeInfo:
         self._draining = False
         self._lints: Flights[dict[str, Any]] = Flights()
         self._end = self._context.bus.subscribe(RUNTIME_CHANNEL, _DRAINING, self._on_draining)
+        node.cluster_events.subscribe(_LOG_LEVEL, self._level_elsewhere, "node")
         self._context.bus.serve(_WORKER, self._worker)  # type: ignore[attr-defined]
         self._context.timers.every("admin.pids", _PIDS_EVERY, self._ask_pids)
 
@@ -119,7 +123,15 @@ class NodeInfo:
 
     def set_log_level(self, level: str, seconds: int, cluster: bool) -> Deferred[None]:
         """See L{INodeInfo.set_log_level}."""
-        return change_log_level(self._context.bus, level, seconds)
+        changed = change_log_level(self._context.bus, level, seconds)
+        if not cluster:
+            return changed
+        data = json.dumps({"log_level": level, "timeout": seconds})
+        return changed.addCallback(lambda _: self._node.cluster_events.broadcast(_LOG_LEVEL, data))
+
+    def _level_elsewhere(self, text: str) -> Deferred[None]:
+        data = json.loads(text)
+        return change_log_level(self._context.bus, data["log_level"], data["timeout"])
 
     async def cache_get(self, key: str) -> Any:
         """See L{INodeInfo.cache_get}."""
@@ -128,7 +140,7 @@ class NodeInfo:
 
     def cache_delete(self, key: str) -> Deferred[None]:
         """See L{INodeInfo.cache_delete}."""
-        return self._node.cache.invalidate(key)
+        return self._node.cache.invalidate_local(key)
 
     def cache_purge(self) -> Deferred[None]:
         """See L{INodeInfo.cache_purge}."""

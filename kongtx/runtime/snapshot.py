@@ -7,12 +7,14 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from kongtx.balancer.balancers import Balancers
 from kongtx.balancer.interfaces import IBalancer
+from kongtx.db.errors import DatabaseError
 from kongtx.db.store import Store
 from kongtx.errors import KongtxError
 from kongtx.pdk.node import Node
@@ -32,6 +34,11 @@ Changed = tuple[str, str]
 
 #: From so many changed routes on the next router is made in a thread, as it takes a while.
 MANY_ROUTES = 2000
+
+#: From so many changes on everything is read instead, if they are a good part of it.
+MANY_CHANGES = 200
+#: Seconds after which a change is taken over again that could not be read.
+RETRY_SECONDS = 1.0
 
 #: Schemas whose entities the data plane holds; all others are looked up when they are needed.
 HELD = (
@@ -99,6 +106,7 @@ class SnapshotKeeper:
         self._working = False
         self._tells_plugins = False
         self._is_loaded = False
+        self._retry: IDelayedCall | None = None
         self.current = Snapshot(
             build_router(flavor, [], {}), PluginIterator([], plugins, node), balancers
         )
@@ -126,12 +134,15 @@ class SnapshotKeeper:
         @raise StoreError: if the store cannot be read.
         @raise PluginError: if a plugin is configured that is not loaded.
         """
+        # Changes that come meanwhile are taken over afterwards: what was read may be from before.
+        self._working = True
         await self._read_all()
         await self._build({name: set(rows) for name, rows in self._rows.items()})
         self._is_loaded = True
         settle(sum(self.counts().values()))
         if not self._rows["plugins"]:
             self.current.plugins.configure()
+        ensureDeferred(self._work())
 
     def configure(self) -> None:
         """Tell plugins which configurations are in force, now and after each change."""
@@ -168,16 +179,51 @@ class SnapshotKeeper:
             waiting, self._waiting = self._waiting, []
             try:
                 await self._take_over()
-            except Exception:
-                self._log.failure("a configuration change could not be taken over")
+            except Exception as error:
+                self._try_again(error)
             for done in waiting:
                 done.callback(None)
         self._working = False
 
+    def _try_again(self, error: Exception) -> None:
+        """Take over later what could not be now."""
+        if isinstance(error, DatabaseError):
+            self._log.warn(
+                "a configuration change will be taken over when the database answers: {error}",
+                error=error.message,
+            )
+        else:
+            self._log.failure("a configuration change could not be taken over")
+            return
+        if self._retry is None:
+            self._retry = self._node.clock.callLater(RETRY_SECONDS, self._retried)
+
+    def _retried(self) -> None:
+        self._retry = None
+        self._in_force()
+
+    def stop(self) -> None:
+        """Try nothing any more that failed."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
     async def _take_over(self) -> None:
         pending, self._pending = self._pending, set()
-        if self._reload:
-            self._reload = False
+        reload, self._reload = self._reload or self._are_many(pending), False
+        try:
+            await self._take(pending, reload)
+        except DatabaseError:
+            self._pending |= pending
+            self._reload |= reload
+            raise
+
+    def _are_many(self, pending: set[Changed]) -> bool:
+        """Whether reading all takes fewer questions than reading these."""
+        return len(pending) > MANY_CHANGES and len(pending) * 10 > sum(self.counts().values())
+
+    async def _take(self, pending: set[Changed], reload: bool) -> None:
+        if reload:
             before = {name: set(rows) for name, rows in self._rows.items()}
             await self._read_all()
             await self._build({name: before[name] | set(rows) for name, rows in self._rows.items()})

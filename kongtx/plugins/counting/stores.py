@@ -86,14 +86,14 @@ class DatabaseStore:
     """
 
     def __init__(self, store: Store, schema: str) -> None:
-        self._connector = store.connector
+        self._store = store
         self._table = store.catalogue[schema]
 
     def read(self, identity: bytes, windows: Sequence[Window], name: str = "") -> Deferred[Counts]:
         """See L{ICounterStore.read}."""
         rows = [self._row(identity, each, 0, name) for each in windows]
         found = gatherResults(
-            [self._connector.select(self._table, row) for row in rows], consumeErrors=True
+            [self._store.primary.select(self._table, row) for row in rows], consumeErrors=True
         )
         return found.addCallback(lambda rows: [row["value"] if row else 0 for row in rows])
 
@@ -105,7 +105,7 @@ class DatabaseStore:
             Increment(self._table, self._row(identity, each, amount, name), "value")
             for each in windows
         ]
-        done: Deferred[Any] = self._connector.apply(writes)
+        done: Deferred[Any] = self._store.primary.apply(writes)
         return done.addCallback(lambda changes: [change.new["value"] for (change,) in changes])
 
     def _row(self, identity: bytes, window: Window, value: int, name: str) -> dict[str, Any]:

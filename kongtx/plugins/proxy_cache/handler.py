@@ -13,7 +13,7 @@ from kongtx.lib.deferred import then
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.node import Node
 from kongtx.plugins.base import Plugin
-from kongtx.plugins.proxy_cache.admin import admin_endpoints
+from kongtx.plugins.proxy_cache.admin import admin_endpoints, follow
 from kongtx.plugins.proxy_cache.keys import KeyMaker
 from kongtx.plugins.proxy_cache.memory import VERSION, Kept, MemoryStrategy
 from kongtx.plugins.proxy_cache.rules import Directives, Policy, directives, sent_again
@@ -76,6 +76,10 @@ class ProxyCache(Plugin):
             config["storage_ttl"],
             frozenset(name for name, shown in config["response_headers"].items() if shown),
         )
+
+    def init_worker(self, node: Node) -> None:
+        """Hear what other nodes are asked to forget."""
+        follow(node)
 
     def admin_endpoints(self, node: Node) -> Endpoints:
         """Looking at what is kept, and forgetting it."""
