@@ -240,6 +240,28 @@ class Database:
         self.server.run(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
 
 
+@attrs.frozen
+class Lag:
+    """Holds a copy of a server back."""
+
+    main: PostgresServer
+    copy: PostgresServer
+
+    def begin(self) -> None:
+        """Let it get what there is, and nothing more."""
+        self.catch_up()
+        self.copy.run("SELECT pg_wal_replay_pause()")
+        while self.copy.run("SELECT pg_get_wal_replay_pause_state()") != [("paused",)]:
+            time.sleep(0.01)
+
+    def catch_up(self) -> None:
+        """Let it have everything."""
+        self.copy.run("SELECT pg_wal_replay_resume()")
+        [(position,)] = self.main.run("SELECT pg_current_wal_insert_lsn()::text")
+        while self.copy.run(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != [(True,)]:
+            time.sleep(0.01)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A running server, the same for all tests of a process."""
@@ -258,3 +280,26 @@ def postgres_database(postgres_server: PostgresServer) -> Iterator[Database]:
     database = postgres_server.create_database()
     yield database
     database.drop()
+
+
+@pytest.fixture(scope="session")
+def postgres_copy(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """A running server that follows the session's."""
+    server = postgres_server.copy()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def lag(
+    postgres_server: PostgresServer, postgres_copy: PostgresServer, postgres_database: Database
+) -> Iterator[Lag]:
+    """Holds the copy back, until the end of a test at most."""
+    made = Lag(postgres_server, postgres_copy)
+    yield made
+    made.catch_up()
+    # A copy with sessions in a database could not follow its end.
+    postgres_copy.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{postgres_database.name}'"
+    )

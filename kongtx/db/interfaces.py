@@ -167,17 +167,14 @@ class IReplicated(Interface):
     def replica() -> IConnector | None:
         """A connector whose reads the copy answers; L{None} without a copy.
 
-        Its reads show at least what this process wrote, what L{IClusterLog.events_after} told it
-        of, and what it was told to L{expect}.
+        Its reads show at least what this process wrote, and what L{IClusterLog.events_after} told
+        it of.
         """
 
-    def mark() -> str | None:
-        """How far this process knows the database to be, for the others of its node."""
+    def share_knowledge(path: str) -> None:
+        """Have the copy's reads show what the node's other processes know of, too.
 
-    def expect(mark: str | None) -> None:
-        """Take over what another process of the node knew when it told of a change.
-
-        @param mark: its L{mark}.
+        @param path: of a small file, which all of them name.
         """
 
 

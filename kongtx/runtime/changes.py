@@ -11,7 +11,6 @@ from twisted.logger import Logger
 
 from kongtx.cache.multilevel import MultiLevelCache
 from kongtx.cluster.interfaces import IClusterEvents
-from kongtx.db.interfaces import IReplicated
 from kongtx.db.store import ChangeEvent, Store
 from kongtx.events.interfaces import IEventBus
 from kongtx.lib import ids
@@ -91,12 +90,9 @@ class Changes:
         await self._publish("changed", effects.changed, for_all=True)
 
     def _written_elsewhere(self, data: Any, _channel: str, event: str, _worker: int) -> None:
-        token, changes, mark = data
+        token, changes = data
         if token == self._token:
             return
-        connector: Any = self._store.connector
-        if IReplicated.providedBy(connector):
-            connector.expect(mark)
         if event == "replaced":
             self._keeper.reload()
         else:
@@ -116,10 +112,8 @@ class Changes:
 
         @param for_all: this worker, too, hears it by the bus.
         """
-        connector: Any = self._store.connector
-        mark = connector.mark() if IReplicated.providedBy(connector) else None
         token = "" if for_all else self._token
-        published = self._bus.publish(STORE_CHANNEL, event, [token, changes, mark])
+        published = self._bus.publish(STORE_CHANNEL, event, [token, changes])
         return published.addErrback(
             lambda failure: self._log.failure(
                 "the other workers could not be told of a change", failure=failure

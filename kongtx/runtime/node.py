@@ -32,6 +32,7 @@ from kongtx.cluster.events import ClusterEvents
 from kongtx.conf import Configuration
 from kongtx.db.connectors import make_connector
 from kongtx.db.errors import StoreError
+from kongtx.db.interfaces import IReplicated
 from kongtx.db.store import Store
 from kongtx.dns.resolver import Resolver
 from kongtx.dns.settings import settings_from
@@ -94,7 +95,7 @@ class GatewayNode(MultiService):
         self.plugins = {**load(conf.plugins), **by_name(plugins)}
         self.registry = make_registry(conf, self.plugins)
         self.store = Store(self.registry, make_connector(conf, reactor), reactor)
-        self.read_store = self.store.at_replica()
+        self.read_store = self._make_read_store()
         self.memory = open_memory(conf, context.worker_id)
         self.cache = MultiLevelCache(
             "entities", self.memory, context.bus, reactor, _cache_options(conf), lru_size=10_000
@@ -355,6 +356,12 @@ class GatewayNode(MultiService):
         return self.keeper.has_upstream(name)
 
     # -- parts ---------------------------------------------------------------------------------
+    def _make_read_store(self) -> Store:
+        connector: Any = self.store.connector
+        if IReplicated.providedBy(connector):
+            connector.share_knowledge(prefix.shared_position(self.conf, _master(self.conf)))
+        return self.store.at_replica()
+
     def _make_plugin_node(self) -> PluginNode:
         conf, context = self.conf, self.context
         return PluginNode(
@@ -383,10 +390,15 @@ def build_node(context: NodeContext) -> GatewayNode:
 
 def open_memory(conf: Configuration, worker_id: int) -> SharedMemory:
     """The memory that the workers of this node share, for as long as their master lives."""
-    master = os.getpid() if conf.worker_count == 0 else os.getppid()
+    master = _master(conf)
     if worker_id == 0:
         prefix.remove_shared_memory(conf, but=master)
     return SharedMemory(prefix.shared_memory(conf, master), conf.mem_cache_size_bytes)
+
+
+def _master(conf: Configuration) -> int:
+    """The process id of this worker's master."""
+    return os.getpid() if conf.worker_count == 0 else os.getppid()
 
 
 def _make_pool(conf: Configuration, reactor: Any, tls: ITLSConnector) -> IUpstreamPool:

@@ -37,17 +37,21 @@ def shared_memory(conf: Configuration, master: int) -> str:
     return conf.prefixed(f"shared-{master}.mdb")
 
 
+def shared_position(conf: Configuration, master: int) -> str:
+    """The path of what a node's workers share of a replicated database's state."""
+    return conf.prefixed(f"shared-{master}.position")
+
+
 def remove_shared_memory(conf: Configuration, but: int | None = None) -> None:
     """Remove what masters that are gone have left of it.
 
     @param but: the process id of the master whose memory stays.
     """
-    kept = None if but is None else shared_memory(conf, but)
-    pattern = os.path.join(escape(conf.prefix), "shared-*.mdb")
-    for path in set(glob(pattern)) - {kept}:
-        for each in (path, f"{path}-lock"):
+    kept = None if but is None else os.path.join(conf.prefix, f"shared-{but}.")
+    for path in glob(os.path.join(escape(conf.prefix), "shared-*")):
+        if kept is None or not path.startswith(kept):
             with contextlib.suppress(OSError):
-                os.unlink(each)
+                os.unlink(path)
 
 
 def manhole_socket(conf: Configuration, worker_id: int, pid: int) -> str:

@@ -22,6 +22,7 @@ from kongtx.db.postgres.link import Link
 from kongtx.db.postgres.moment import Moment
 from kongtx.db.postgres.naming import named
 from kongtx.db.postgres.pool import Pool
+from kongtx.db.postgres.position import number_of
 from kongtx.db.postgres.reading import Reader
 from kongtx.db.postgres.replica import Replica
 from kongtx.db.postgres.settings import Endpoint
@@ -116,6 +117,8 @@ class PostgresConnector:
         if self._replica_pool is not None:
             pool = self._replica_pool
             closing.addCallback(lambda _: pool.close())
+        if self._replica is not None:
+            self._replica.known.close()
         return closing
 
     def ping(self) -> Deferred[None]:
@@ -194,7 +197,7 @@ class PostgresConnector:
         async with transaction(self._pool) as made:
             made.notes_position = self._replica is not None
             yield made
-        self.expect(made.position)
+        self._reached(made.position)
 
     def _announce(self, made: Transaction, changes: Sequence[Sequence[Change]]) -> None:
         announcement = self._announcement
@@ -287,7 +290,7 @@ class PostgresConnector:
             page = await events.events_after(link, self._moment, at)
             if self._replica is not None and page.events:
                 [(position,)] = await link.execute(f"SELECT {POSITION}")
-                self.expect(position)
+                self._reached(position)
             return page
 
         return self._read(read)
@@ -314,14 +317,15 @@ class PostgresConnector:
         """See L{IReplicated.replica}."""
         return self._replica
 
-    def mark(self) -> str | None:
-        """See L{IReplicated.mark}."""
-        return None if self._replica is None else self._replica.mark
-
-    def expect(self, mark: str | None) -> None:
-        """See L{IReplicated.expect}."""
+    def share_knowledge(self, path: str) -> None:
+        """See L{IReplicated.share_knowledge}."""
         if self._replica is not None:
-            self._replica.expect(mark)
+            self._replica.known.share(path)
+
+    def _reached(self, position: str | None) -> None:
+        """From now on the replica has to show what the server had at a position."""
+        if self._replica is not None and position is not None:
+            self._replica.known.reach(number_of(position))
 
     # Connections
 

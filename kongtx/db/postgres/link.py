@@ -85,7 +85,7 @@ class Link:
     @param notified: called when others notified a channel that this connection listens to.
     @ivar is_open: whether statements can be sent.
     @ivar is_new: whether nothing was sent yet but what prepares it.
-    @ivar mark: the position in the log of writes that the server is known to have reached.
+    @ivar position: how far the server is known to have followed the log of writes.
     """
 
     _log = Logger()
@@ -100,7 +100,7 @@ class Link:
         self.endpoint = endpoint
         self.is_open = False
         self.is_new = True
-        self.mark: str | None = None
+        self.position = 0
         self._reactor: Any = reactor
         assert IReactorFDSet.providedBy(reactor)
         self._connection = _Connection(reactor, notified, self._ended)

@@ -14,6 +14,7 @@ from kongtx.db.paging import Page, Query
 from kongtx.db.postgres.failures import Disconnected
 from kongtx.db.postgres.link import Link
 from kongtx.db.postgres.pool import Pool
+from kongtx.db.postgres.position import KnownPosition, text_of
 from kongtx.db.tables import Catalogue, Entity, Table
 from kongtx.db.writes import Change, Write
 
@@ -26,12 +27,6 @@ T = TypeVar("T")
 _HAS = "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, NOT pg_is_in_recovery())"
 
 
-def position_number(position: str) -> int:
-    """A position in the log of writes, such as C{1/A0}, as a number."""
-    high, low = position.split("/")
-    return (int(high, 16) << 32) + int(low, 16)
-
-
 @implementer(IConnector)
 class Replica:
     """A connector whose reads the copy answers, and whose writes go to the server it copies.
@@ -41,6 +36,7 @@ class Replica:
 
     @param main: the connector of the server that is written to.
     @param pool: connections to the copy.
+    @ivar known: what the copy must have.
     """
 
     _log = Logger()
@@ -51,19 +47,8 @@ class Replica:
     def __init__(self, main: PostgresConnector, pool: Pool) -> None:
         self._main = main
         self._pool = pool
-        self._floor: str | None = None
+        self.known = KnownPosition()
         self._is_reached = True
-
-    @property
-    def mark(self) -> str | None:
-        """What the copy must have seen, as far as this process knows."""
-        return self._floor
-
-    def expect(self, mark: str | None) -> None:
-        """Read nothing from before a mark any more."""
-        floor = self._floor
-        if mark is not None and (floor is None or position_number(mark) > position_number(floor)):
-            self._floor = mark
 
     async def read(self, work: Callable[[Link], Awaitable[T]]) -> T:
         """Have the copy do something, or the server if that is not up to it."""
@@ -78,12 +63,12 @@ class Replica:
         return await self._main.with_link(work)
 
     async def _is_current(self, link: Link) -> bool:
-        floor = self._floor
-        if floor is None or link.mark == floor:
+        known = self.known.number
+        if link.position >= known:
             return True
-        [(has,)] = await link.execute(_HAS, [floor])
+        [(has,)] = await link.execute(_HAS, [text_of(known)])
         if has:
-            link.mark = floor
+            link.position = known
         return bool(has)
 
     def _tell(self, is_reached: bool, reason: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -17,61 +18,17 @@ from kongtx.db.clusterlog import Broadcast
 from kongtx.db.interfaces import IConnector, IReplicated
 from kongtx.db.paging import Query
 from kongtx.db.postgres import Endpoint, PostgresConnector
-from kongtx.db.postgres.replica import position_number
+from kongtx.db.postgres.position import KnownPosition, number_of, text_of
 from kongtx.db.store import Store
 from kongtx.db.writes import Insert, Update
 from kongtx.plugins.schemas import full_registry
 from tests.db.conformance import CATALOGUE, PARENTS, parent, uid
-from tests.postgres_server import Database, PostgresServer
-
-
-@pytest.fixture(scope="module")
-def copy(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
-    """A server that follows the session's."""
-    server = postgres_server.copy()
-    yield server
-    server.remove()
-
-
-class Lag:
-    """Holds the copy back."""
-
-    def __init__(self, main: PostgresServer, copy: PostgresServer) -> None:
-        self.main = main
-        self.copy = copy
-
-    def begin(self) -> None:
-        """Let it get what there is, and nothing more."""
-        self.catch_up()
-        self.copy.run("SELECT pg_wal_replay_pause()")
-        while self.copy.run("SELECT pg_get_wal_replay_pause_state()") != [("paused",)]:
-            pass
-
-    def catch_up(self) -> None:
-        """Let it have everything."""
-        self.copy.run("SELECT pg_wal_replay_resume()")
-        [(position,)] = self.main.run("SELECT pg_current_wal_insert_lsn()::text")
-        while self.copy.run(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != [(True,)]:
-            pass
+from tests.postgres_server import Database, Lag, PostgresServer
 
 
 @pytest.fixture
-def lag(
-    postgres_server: PostgresServer, copy: PostgresServer, postgres_database: Database
-) -> Iterator[Lag]:
-    made = Lag(postgres_server, copy)
-    yield made
-    made.catch_up()
-    # A copy with sessions in a database could not follow its end.
-    copy.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = '{postgres_database.name}'"
-    )
-
-
-@pytest.fixture
-def copied(endpoint: Endpoint, copy: PostgresServer) -> Endpoint:
-    return attrs.evolve(endpoint, port=copy.port)
+def copied(endpoint: Endpoint, postgres_copy: PostgresServer) -> Endpoint:
+    return attrs.evolve(endpoint, port=postgres_copy.port)
 
 
 @pytest_twisted.async_yield_fixture
@@ -148,8 +105,8 @@ async def test_what_an_event_told_of_is_read(
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_another_worker_told_of_is_read(
-    node: PostgresConnector, endpoint: Endpoint, copied: Endpoint, lag: Lag
+async def test_what_another_worker_wrote_is_read(
+    node: PostgresConnector, endpoint: Endpoint, copied: Endpoint, lag: Lag, tmp_path: Path
 ) -> None:
     colleague = PostgresConnector(endpoint, reactor, replica=copied)
     await colleague.start(CATALOGUE)
@@ -157,33 +114,56 @@ async def test_what_another_worker_told_of_is_read(
     lag.begin()
     await colleague.apply([Insert(PARENTS, parent(1, "a"))])
     assert await name_of(copy) is None
-    node.expect(colleague.mark())
+    for connector in (node, colleague):
+        connector.share_knowledge(str(tmp_path / "position"))
     assert await name_of(copy) == "a"
+    await colleague.apply([Update(PARENTS, parent(1, "b"))])
+    assert await name_of(copy) == "b"
     await colleague.stop()
 
 
-def test_marks_only_rise(node: PostgresConnector) -> None:
-    marks = ["0/FFFFFFFF", "1/0", "0/1", None, "1/A", "1/9"]
-    seen = []
-    for mark in marks:
-        node.expect(mark)
-        seen.append(node.mark())
-    assert seen == ["0/FFFFFFFF", "1/0", "1/0", "1/0", "1/A", "1/A"]
-    assert position_number("1/A0") == (1 << 32) + 0xA0
+class TestKnownPosition:
+    def test_it_only_rises(self) -> None:
+        known = KnownPosition()
+        seen = []
+        for position in (5, 9, 7):
+            known.reach(position)
+            seen.append(known.number)
+        assert seen == [5, 9, 9]
+
+    def test_it_is_shared_from_both_sides_and_kept_at_the_end(self, tmp_path: Path) -> None:
+        one, other = KnownPosition(), KnownPosition()
+        one.reach(5)
+        other.reach(9)
+        for each in (one, other):
+            each.share(str(tmp_path / "position"))
+        assert (one.number, other.number) == (9, 9)
+        one.reach(7)
+        one.reach(11)
+        assert other.number == 11
+        for each in (one, other, one):
+            each.close()
+        one.reach(13)
+        assert (one.number, other.number) == (13, 11)
+
+    @pytest.mark.parametrize("text", ["0/0", "0/1A2B", "1/A0", "FFFFFFFF/FFFFFFFF"])
+    def test_positions_are_written_as_they_were(self, text: str) -> None:
+        assert text_of(number_of(text)) == text
+        assert number_of("1/A0") == (1 << 32) + 0xA0
 
 
 @pytest_twisted.ensureDeferred
 async def test_without_the_copy_the_main_server_answers(
-    node: PostgresConnector, copy: PostgresServer
+    node: PostgresConnector, postgres_copy: PostgresServer
 ) -> None:
     reads: Any = node.replica()
     await node.apply([Insert(PARENTS, parent(1, "a"))])
     assert await name_of(reads) == "a"
-    copy.stop()
+    postgres_copy.stop()
     try:
         assert await name_of(reads) == "a"
     finally:
-        copy.start()
+        postgres_copy.start()
     await deferLater(reactor, 0.1)
     assert await name_of(reads) == "a"
 
