@@ -81,6 +81,12 @@ _STATUS: Final = {1: 400, 2: 400, 3: 400, 4: 400, 5: 409, 6: 404, 7: 400, 9: 400
 
 
 def for_store_error(error: errors.StoreError) -> Answer | None:
-    """The answer for an error of the store; L{None} if it is not the client's fault."""
+    """The answer for an error of the store; L{None} for what nobody expects.
+
+    That the database is away is told with the reason, and that trying again makes sense; Kong
+    answers 500 without one.
+    """
+    if isinstance(error, errors.DatabaseUnavailableError):
+        return Answer(503, error.body(), {"Retry-After": "1"})
     status = _STATUS.get(error.code)
     return None if status is None else Answer(status, error.body())

@@ -257,6 +257,15 @@ class MultiLevelCache:
         self._forget_all()
         return self._tell("purge", "")
 
+    def expire(self) -> Deferred[None]:
+        """Have everything loaded again when it is asked for, in every worker of the node.
+
+        Unlike what is purged, it serves on where its loader fails (C{resurrect_ttl}).
+        """
+        self._memory.expire(self._prefix, self._now())
+        self._forget_all()
+        return self._tell("purge", "")
+
     def forget(self) -> None:
         """Drop what this worker holds at the first level: it may have missed what became stale."""
         self._forget_all()

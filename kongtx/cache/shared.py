@@ -169,16 +169,36 @@ class SharedMemory:
                     if before is None or _ENTRY.unpack_from(value)[2] <= before:
                         doomed.append(bytes(key))
             if before is None:
-                cursor = txn.cursor(self._locks)
-                if cursor.set_range(prefix):
-                    held = [bytes(key) for key, _ in cursor if key.startswith(prefix)]
-                    for key in held:
-                        self._spoil(txn, key)
+                self._spoil_all(txn, prefix)
             used, sequence, evictions = self._counts(txn)
             for key in doomed:
                 used -= self._drop(txn, key)
             txn.put(b"counts", _COUNTS.pack(used, sequence, evictions), db=self._meta)
         return len(doomed)
+
+    def expire(self, prefix: bytes, now: float) -> None:
+        """Let every key that starts with C{prefix} be expired.
+
+        A value that is being computed for one of them will not be held.
+        """
+        with self._env.begin(write=True) as txn:
+            cursor = txn.cursor(self._entries)
+            found = cursor.set_range(prefix)
+            while found and cursor.key().startswith(prefix):
+                value = cursor.value()
+                flags, sequence, expires = _ENTRY.unpack_from(value)
+                if expires > now:
+                    header = _ENTRY.pack(flags, sequence, now)
+                    cursor.put(cursor.key(), header + value[_ENTRY.size :])
+                found = cursor.next()
+            self._spoil_all(txn, prefix)
+
+    def _spoil_all(self, txn: lmdb.Transaction, prefix: bytes) -> None:
+        cursor = txn.cursor(self._locks)
+        if cursor.set_range(prefix):
+            held = [bytes(key) for key, _ in cursor if key.startswith(prefix)]
+            for key in held:
+                self._spoil(txn, key)
 
     def statistics(self) -> dict[str, int]:
         """C{capacity} and C{used} in bytes, C{entries} and C{evictions} since it was made."""

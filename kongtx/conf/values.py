@@ -230,6 +230,8 @@ class Values:
     db_cache_neg_ttl: float | None
     db_resurrect_ttl: float
     db_cache_warmup_entities: tuple[str, ...]
+    db_start_timeout: float
+    db_offline_start: bool
     dns_resolver: tuple[str, ...]
     dns_hostsfile: str | None
     dns_order: tuple[str, ...]

@@ -142,6 +142,10 @@ class DatabaseError(StoreError):
     default_name = "database error"
 
 
+class DatabaseUnavailableError(DatabaseError):
+    """The database cannot be reached, or does not answer; later it may."""
+
+
 class InvalidSizeError(StoreError):
     """A page size out of its bounds."""
 

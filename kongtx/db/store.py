@@ -86,7 +86,7 @@ class Store(Mapping[str, EntityStore]):
         """Connect; set up and migrate a database that wants no step by hand for it.
 
         @raise MigrationError: the database needs C{kongtx migrations}, or is of a newer version.
-        @raise DatabaseError: it cannot be reached.
+        @raise DatabaseUnavailableError: it cannot be reached; it can be tried again.
         """
         connector = self.connector
         await connector.start(self.catalogue)
@@ -106,9 +106,11 @@ class Store(Mapping[str, EntityStore]):
         show. See L{IReplicated}.
         """
         copy = self.connector.replica() if IReplicated.providedBy(self.connector) else None
-        if copy is None:
-            return self
-        made = Store(self.registry, copy, self._reactor, self.clock)
+        return self if copy is None else self.reading_from(copy)
+
+    def reading_from(self, connector: IConnector) -> Store:
+        """The same store, its reads answered by another connector."""
+        made = Store(self.registry, connector, self._reactor, self.clock)
         made.primary = self.primary
         made._subscribers = self._subscribers
         return made

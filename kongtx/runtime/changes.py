@@ -70,8 +70,11 @@ class Changes:
         await self._keeper.reload()
 
     async def resync(self) -> None:
-        """Bring the whole node up to date with the database, whatever it missed."""
-        await self._cache.purge()
+        """Bring the whole node up to date with the database, whatever it missed.
+
+        The database may have just come back, and not for every worker yet.
+        """
+        await self._cache.expire()
         await self._publish("replaced", [], for_all=True)
 
     # What was written

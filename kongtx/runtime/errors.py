@@ -46,3 +46,15 @@ class WorkerError(RuntimeSetupError):
 
 class TimerError(KongtxError):
     """A timer cannot be made like this."""
+
+
+class DatabaseAwayError(RuntimeSetupError):
+    """The database did not answer for as long as a start waits for it.
+
+    @ivar reason: what it, or the system, said.
+    """
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        within = f" within {seconds:g} seconds (db_start_timeout)" if seconds else ""
+        super().__init__(f"the database did not answer{within}: {reason}")
+        self.reason = reason

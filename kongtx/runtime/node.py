@@ -48,7 +48,7 @@ from kongtx.proxy.limited_pool import LimitedPool
 from kongtx.proxy.pool import UpstreamPool
 from kongtx.proxy.upstream_tls import UpstreamTLS
 from kongtx.runtime import prefix
-from kongtx.runtime.changes import Changes
+from kongtx.runtime.changes import STORE_CHANNEL, Changes
 from kongtx.runtime.cluster import make_cluster_events
 from kongtx.runtime.declarative import DeclarativeLoader
 from kongtx.runtime.dev import CodeWatcher, ask_for_reload, code_of
@@ -57,6 +57,7 @@ from kongtx.runtime.interfaces import INode, NodeContext
 from kongtx.runtime.listeners import Listener
 from kongtx.runtime.logs.web import log_site
 from kongtx.runtime.nodeinfo import NodeInfo
+from kongtx.runtime.outage import DatabaseAccess, wants_copy
 from kongtx.runtime.schemas import make_registry
 from kongtx.runtime.settings import admin_settings, gateway_settings
 from kongtx.runtime.snapshot import Rows, SnapshotKeeper
@@ -96,6 +97,9 @@ class GatewayNode(MultiService):
         self.registry = make_registry(conf, self.plugins)
         self.store = Store(self.registry, make_connector(conf, reactor), reactor)
         self.read_store = self._make_read_store()
+        self.access = DatabaseAccess(
+            self.store, self.read_store, conf, reactor, is_first=context.worker_id == 0
+        )
         self.memory = open_memory(conf, context.worker_id)
         self.cache = MultiLevelCache(
             "entities", self.memory, context.bus, reactor, _cache_options(conf), lru_size=10_000
@@ -167,16 +171,17 @@ class GatewayNode(MultiService):
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
-        await self.store.start()
+        await self.access.open()
         if self.declarative is not None:
             await self.declarative.load_configured()
-        self.plugin_node.cluster_id = await cluster_id(self.store)
+        self.plugin_node.cluster_id = await self._cluster_id()
         if isinstance(self.cluster_events, ClusterEvents):
             # Before the configuration is read, so that no change falls between.
             await self.cluster_events.begin()
         await self.keeper.load()
         if isinstance(self.cluster_events, ClusterEvents):
             self.cluster_events.startService()
+        self.access.when_back(self._online)
         self.health.startService()
         self._give_up_probes = self.context.leases.hold("health", self._hold_probes)
         for name, plugin in self.plugins.items():
@@ -200,7 +205,21 @@ class GatewayNode(MultiService):
             self.context.timers.every(
                 "database: expired rows", interval, self._purge_expired, scope="node"
             )
+        if self.access.copy is not None:
+            self.context.bus.subscribe(STORE_CHANNEL, None, self.access.changed)
+            self.context.timers.every(
+                "database: local copy", 1.0, self.access.copy_if_changed, first=0.5, scope="node"
+            )
         self.is_serving = True
+
+    async def _cluster_id(self) -> str | None:
+        return await cluster_id(self.read_store if self.access.is_offline else self.store)
+
+    async def _online(self) -> None:
+        """The database has taken the place of its copy."""
+        self.plugin_node.cluster_id = await self._cluster_id()
+        await self.cache.expire()
+        await self.keeper.reload()
 
     async def _purge_expired(self) -> None:
         try:
@@ -280,6 +299,7 @@ class GatewayNode(MultiService):
         self.listener_tls.stop()
         await DeferredList([self.pool.close()], consumeErrors=True)
         self.cache.close()
+        await self.access.close()
         await self.store.stop()
         self.memory.close()
         stopping = super().stopService()  # type: ignore[no-untyped-call]
@@ -360,7 +380,10 @@ class GatewayNode(MultiService):
         connector: Any = self.store.connector
         if IReplicated.providedBy(connector):
             connector.share_knowledge(prefix.shared_position(self.conf, _master(self.conf)))
-        return self.store.at_replica()
+        read_store = self.store.at_replica()
+        if read_store is self.store and wants_copy(self.conf, self.store):
+            read_store = self.store.reading_from(connector)
+        return read_store
 
     def _make_plugin_node(self) -> PluginNode:
         conf, context = self.conf, self.context

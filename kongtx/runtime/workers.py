@@ -23,7 +23,7 @@ from kongtx.runtime.logs import Logs
 from kongtx.runtime.prefix import events_socket
 from kongtx.runtime.privileges import User
 from kongtx.runtime.spawn import spawner
-from kongtx.runtime.supervisor import Generation
+from kongtx.runtime.supervisor import READY_TIMEOUT, Generation
 
 log = Logger()
 
@@ -110,7 +110,7 @@ class Workers:
         # It is asked who is ready before it takes the place of the old one.
         self._leaving.append(new)
         try:
-            await new.start()
+            await new.start(READY_TIMEOUT + conf.db_start_timeout)
         except BaseException:
             self._leave(new, new.terminate)
             raise

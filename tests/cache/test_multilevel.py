@@ -313,6 +313,29 @@ def test_purging_drops_one_cache_and_leaves_its_neighbours(node: Node) -> None:
     assert neighbour.fetch("k", None) == Found("value", L1)
 
 
+def test_what_is_let_expire_is_loaded_again_or_serves_on_if_that_fails(node: Node) -> None:
+    one, other = node.worker("a", resurrect_ttl=10), node.worker("a", resurrect_ttl=10)
+    neighbour = node.worker("ab")
+    for cache in (one, neighbour):
+        result(cache.get("k", Loader("old")))
+        result(cache.get("l", Loader("old")))
+    assert other.get("k", None) == "old"
+    result(one.expire())
+    assert result(other.fetch("k", Loader("new"))) == Found("new", LOADER)
+    assert result(other.fetch("l", Loader(RuntimeError()))) == Found("old", STALE)
+    assert neighbour.fetch("k", None) == Found("old", L1)
+
+
+def test_what_is_let_expire_while_it_is_loaded_is_not_held(node: Node) -> None:
+    cache = node.worker()
+    loading: Deferred[str] = Deferred()
+    waiting = cache.get("k", lambda: loading)
+    result(cache.expire())
+    loading.callback("old")
+    assert result(waiting) == "old"
+    assert cache.fetch("k", None) == Found(None, MISS)
+
+
 def test_purging_what_has_expired_frees_memory_alone(node: Node) -> None:
     cache = node.worker()
     cache.set("old", 1, Options(ttl=1))

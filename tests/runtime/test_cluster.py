@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
@@ -22,7 +21,7 @@ from kongtx.cluster.events import ClusterEvents
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
 from tests.postgres_server import Database
-from tests.runtime.fleets import set_up, until
+from tests.runtime.fleets import asked, set_up, status, until
 
 Make = Callable[..., Awaitable[GatewayUnderTest]]
 Pair = tuple[GatewayUnderTest, GatewayUnderTest]
@@ -38,19 +37,6 @@ def pair(make_gateway: Make, postgres_database: Database) -> Pair:
         return await make_gateway(**properties), await make_gateway(**properties)
 
     return pytest_twisted.blockon(ensureDeferred(start()))
-
-
-async def status(gateway: GatewayUnderTest, path: str, **headers: str) -> int:
-    response = await treq.get(f"{gateway.url}{path}", headers=headers, persistent=False)
-    await response.content()
-    return int(response.code)
-
-
-async def asked(url: str, method: str = "GET", data: Any = None) -> tuple[int, Any]:
-    sent = {} if data is None else {"json": data}
-    response = await treq.request(method, url, persistent=False, **sent)
-    content = await response.content()
-    return response.code, json.loads(content) if content else None
 
 
 @pytest_twisted.ensureDeferred
@@ -266,7 +252,7 @@ async def test_what_was_written_during_an_outage_of_one_node_is_there_after_it(
 ) -> None:
     one, other = pair
     await one.add({"services": [{"name": "s", "url": upstream.url}]})
-    postgres_database.server.restart()
+    await deferToThread(postgres_database.server.restart)
     await until(lambda: _is_inserted(one, upstream))
 
     async def is_served() -> bool:

@@ -68,6 +68,19 @@ CACHE = Section(
             "services",
             "Kinds of entities that are read into the cache at start.",
         ),
+        number(
+            "db_start_timeout",
+            "60",
+            """Seconds for which a node that starts waits for its database. Not in Kong.""",
+        ),
+        boolean(
+            "db_offline_start",
+            "off",
+            """Whether a node may start while PostgreSQL or Cassandra is away, and serve by what the
+            database had when it was last seen, which may be outdated. For this the node keeps a
+            copy of the whole database below the prefix, secrets included, readable for its user
+            alone. Not in Kong.""",
+        ),
     ),
 )
 

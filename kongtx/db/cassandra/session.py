@@ -34,7 +34,7 @@ from twisted.python.threadpool import ThreadPool
 from kongtx.conf import pem
 from kongtx.db.cassandra import driverlog
 from kongtx.db.cassandra.settings import Settings
-from kongtx.db.errors import DatabaseError
+from kongtx.db.errors import DatabaseError, DatabaseUnavailableError
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -43,7 +43,7 @@ RECONNECT_SECONDS = (0.5, 10.0)  # after the first failure, and at most
 _PAGE_ROWS = 5000
 
 
-class OutcomeUnknownError(DatabaseError):
+class OutcomeUnknownError(DatabaseUnavailableError):
     """A write was sent and not answered: it may have been done, or be done later."""
 
 

@@ -20,11 +20,11 @@ _CONTENTION = {
 }
 
 
-class Disconnected(errors.DatabaseError):
+class Disconnected(errors.DatabaseUnavailableError):
     """There is no connection, or it ended while something was under way."""
 
 
-class NoAnswer(errors.DatabaseError):
+class NoAnswer(errors.DatabaseUnavailableError):
     """The server took too long; the connection was closed, and it was asked to stop."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from kongtx.db.errors import DatabaseError
+from kongtx.db.errors import DatabaseError, DatabaseUnavailableError
 from kongtx.db.postgres.failures import Disconnected
 from kongtx.db.postgres.link import Link
 from kongtx.db.postgres.settings import Endpoint
@@ -82,7 +82,7 @@ class Pool:
         """Wait for another's connection, or for the place to make one."""
         endpoint = self.endpoint
         if endpoint.backlog is not None and len(self._waiting) >= endpoint.backlog:
-            raise DatabaseError(
+            raise DatabaseUnavailableError(
                 f"PostgreSQL at {endpoint}: all {endpoint.connections} connections are in use, and "
                 f"{endpoint.backlog} queries wait for one already"
             )
@@ -91,7 +91,7 @@ class Pool:
         return waiting.addTimeout(endpoint.wait, self._reactor, self._no_turn)
 
     def _no_turn(self, result: Any, seconds: float) -> Any:
-        raise DatabaseError(
+        raise DatabaseUnavailableError(
             f"PostgreSQL at {self.endpoint}: all {self.endpoint.connections} connections have been "
             f"in use for {seconds:g} seconds"
         )
