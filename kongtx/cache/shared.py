@@ -184,12 +184,11 @@ class SharedMemory:
         with self._env.begin(write=True) as txn:
             cursor = txn.cursor(self._entries)
             found = cursor.set_range(prefix)
-            while found and cursor.key().startswith(prefix):
-                value = cursor.value()
+            while found and (key := bytes(cursor.key())).startswith(prefix):
+                value = bytes(cursor.value())
                 flags, sequence, expires = _ENTRY.unpack_from(value)
                 if expires > now:
-                    header = _ENTRY.pack(flags, sequence, now)
-                    cursor.put(cursor.key(), header + value[_ENTRY.size :])
+                    cursor.put(key, _ENTRY.pack(flags, sequence, now) + value[_ENTRY.size :])
                 found = cursor.next()
             self._spoil_all(txn, prefix)
 
