@@ -195,9 +195,10 @@ class SharedMemory:
     def _spoil_all(self, txn: lmdb.Transaction, prefix: bytes) -> None:
         cursor = txn.cursor(self._locks)
         if cursor.set_range(prefix):
-            held = [bytes(key) for key, _ in cursor if key.startswith(prefix)]
+            held = [bytes(key) for key, _ in cursor]
             for key in held:
-                self._spoil(txn, key)
+                if key.startswith(prefix):
+                    self._spoil(txn, key)
 
     def statistics(self) -> dict[str, int]:
         """C{capacity} and C{used} in bytes, C{entries} and C{evictions} since it was made."""
