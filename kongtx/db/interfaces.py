@@ -104,6 +104,12 @@ class IMigratable(Interface):
     def create(catalogue: Catalogue) -> Deferred[None]:
         """Make the tables that do not exist yet, and the record of migrations."""
 
+    def complete(catalogue: Catalogue) -> Deferred[None]:
+        """Make what plugins need that were enabled since the database was set up.
+
+        It is done at each start, so it is quick when there is nothing to do.
+        """
+
     def reset() -> Deferred[None]:
         """Remove everything."""
 

@@ -131,6 +131,7 @@ async def prepare(
             )
         if state.new:
             raise MigrationError("New migrations available; run 'kongtx migrations up' to proceed")
+        await connector.complete(catalogue)
         return
     await connector.create(catalogue)
     new = list(_selected(known, state.new))

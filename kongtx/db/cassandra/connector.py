@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from kongtx.db.cassandra import bookkeeping, clusterlog, layout, planning
@@ -175,6 +175,10 @@ class CassandraConnector:
     async def _create(self) -> None:
         await self._make_tables(*TABLES)
         await self._commits.prepare(create=True)
+
+    def complete(self, catalogue: Catalogue) -> Deferred[None]:
+        """See L{IMigratable.complete}: no kind of entity has tables of its own."""
+        return succeed(None)
 
     def reset(self) -> Deferred[None]:
         """See L{IMigratable.reset}."""

@@ -244,6 +244,10 @@ class PostgresConnector:
 
         return self.do(make)
 
+    def complete(self, catalogue: Catalogue) -> Deferred[None]:
+        """See L{IMigratable.complete}."""
+        return self.create(catalogue)
+
     def reset(self) -> Deferred[None]:
         """See L{IMigratable.reset}."""
 

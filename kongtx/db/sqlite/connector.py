@@ -147,6 +147,10 @@ class SQLiteConnector:
         """See L{IMigratable.create}."""
         return self._in_writer(lambda engine: bookkeeping.create(engine, catalogue))
 
+    def complete(self, catalogue: Catalogue) -> Deferred[None]:
+        """See L{IMigratable.complete}."""
+        return self.create(catalogue)
+
     def reset(self) -> Deferred[None]:
         """See L{IMigratable.reset}."""
         return self._in_writer(bookkeeping.reset)
