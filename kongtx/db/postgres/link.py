@@ -71,6 +71,17 @@ class _Connection(txpostgres.Connection):  # type: ignore[misc]
         except Exception as error:
             self.connectionLost(Failure(error))
 
+    def close(self) -> None:
+        """Close, watched by nobody any more.
+
+        The next connection may get the same descriptor, and uvloop aborts the process when it finds
+        one that was closed while it was watched.
+        """
+        for cursor in self._cursors:
+            self.reactor.removeReader(cursor)
+            self.reactor.removeWriter(cursor)
+        super().close()
+
     def connectionLost(self, reason: Failure) -> None:
         """Tell of it."""
         super().connectionLost(reason)
