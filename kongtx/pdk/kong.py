@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kongtx.cache.interfaces import ICache
+from kongtx.cluster.interfaces import IClusterEvents
 from kongtx.pdk.client import Client
 from kongtx.pdk.facts import IP, Cluster, Nginx, Table
 from kongtx.pdk.log import Log
@@ -180,6 +181,11 @@ class Kong:
     def cluster(self) -> Cluster:
         """The nodes that share a database."""
         return Cluster(self.node)
+
+    @property
+    def cluster_events(self) -> IClusterEvents:
+        """What this node and the others tell each other."""
+        return self.node.cluster_events
 
     @property
     def ip(self) -> IP:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kongtx.cache.interfaces import ICache
+from kongtx.cluster.interfaces import IClusterEvents
 from kongtx.pdk.tracing import Span
 from kongtx.testing.plugins import make_kong
 
@@ -29,6 +30,7 @@ def functions() -> set[str]:
     """Everything that plugins may call."""
     kong: Any = make_kong()
     found = {f"kong.cache.{name}" for name in ICache}
+    found |= {f"kong.cluster_events.{name}" for name in IClusterEvents}
     found |= {f"kong.node.{name}" for name in public(kong.node) if name.startswith("get_")}
     found |= {f"span.{name}" for name in public(Span) if callable(getattr(Span, name, None))}
     found |= {"kong.db", "kong.configuration"}

@@ -194,6 +194,7 @@ async def test_a_running_node_serves_on_and_tells_why_it_cannot_be_changed(
     await deferToThread(stopped_database.server.stop)
     for _ in range(20):
         assert await status(gateway, "/r", apikey="k1") == 200
+    assert await status(gateway, "/r", apikey="never asked for") == 500
     code, body = await asked(f"{gateway.admin_url}/routes")
     assert (code, body["code"], body["name"]) == (503, 8, "database error")
     assert "PostgreSQL at" in body["message"]
