@@ -85,6 +85,7 @@ class Values:
     workers: str
     nginx_daemon: Literal["on", "off"]
     nginx_main_daemon: Literal["on", "off"]
+    core_dumps: Literal["on", "off"]
     nginx_main_worker_rlimit_nofile: str
     nginx_main_worker_shutdown_timeout: str | None
     mem_cache_size: str
@@ -125,6 +126,7 @@ class Values:
     nginx_stream_ssl_conf_command: str | None
     nginx_stream_proxy_ssl_conf_command: str | None
     nginx_stream_lua_ssl_conf_command: str | None
+    acme_challenge: Literal["auto", "http-01", "tls-alpn-01"]
     headers: tuple[str, ...]
     headers_upstream: tuple[str, ...]
     trusted_ips: tuple[str, ...]

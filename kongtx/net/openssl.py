@@ -25,11 +25,40 @@ _SET_DH_AUTO = 118  # SSL_CTRL_SET_DH_AUTO
 _VERIFY_PEER = 1
 _NO_TICKET = 1 << 14  # SSL_OP_NO_TICKET
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
+_ALPN = 16  # TLSEXT_TYPE_application_layer_protocol_negotiation
+_GO_ON = 1  # SSL_CLIENT_HELLO_SUCCESS
 _VerifyCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
-
+_HelloCallback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int), ctypes.c_void_p
+)
 
 #: For as long as the process lives: OpenSSL keeps no reference to it.
 _take_any = _VerifyCallback(lambda _verified, _store: 1)
+
+
+class _LastHello:
+    """What the client of the handshake that was begun last offers: its SSL and its protocols.
+
+    One place is enough: OpenSSL asks for the certificate before it returns from where it set this.
+    """
+
+    connection = 0
+    protocols = b""
+
+    @classmethod
+    def note(cls, connection: int, _alert: Any, _about: Any) -> int:
+        """Called by OpenSSL when a client has said what it wants."""
+        cls.connection, cls.protocols = connection, b""
+        library = _library()
+        found, size = ctypes.c_void_p(), ctypes.c_size_t()
+        if library is not None and library.SSL_client_hello_get0_ext(
+            connection, _ALPN, ctypes.byref(found), ctypes.byref(size)
+        ):
+            cls.protocols = ctypes.string_at(found, size.value)
+        return _GO_ON
+
+
+_note_hello = _HelloCallback(_LastHello.note)
 
 
 def is_supported() -> bool:
@@ -81,6 +110,33 @@ def set_verify_depth(context: ssl.SSLContext, depth: int) -> None:
     @raise UnsupportedByPython: this Python is not known.
     """
     _needed("tls_verify_depth").SSL_CTX_set_verify_depth(_of_context(context), depth)
+
+
+def watch_offers(context: ssl.SSLContext, on: bool) -> None:
+    """Begin, or cease, to note which protocols clients offer (ALPN), for L{offers}.
+
+    @raise UnsupportedByPython: this Python is not known.
+    """
+    library = _needed("seeing the protocols that clients offer")
+    library.SSL_CTX_set_client_hello_cb(
+        _of_context(context), _note_hello if on else _HelloCallback(0), None
+    )
+
+
+def offers(connection: Any, protocol: bytes) -> bool:
+    """Whether the client of a handshake offers a protocol; only where L{watch_offers} is on.
+
+    @param connection: the L{ssl.SSLObject} of an SNI callback.
+    """
+    if _LastHello.connection != _of_connection(connection):
+        return False
+    rest = _LastHello.protocols[2:]
+    while rest:
+        size = rest[0]
+        if rest[1 : 1 + size] == protocol:
+            return True
+        rest = rest[1 + size :]
+    return False
 
 
 def request_any_certificate(connection: Any) -> None:
@@ -171,6 +227,16 @@ def _declare(library: Any) -> None:
         "SSL_CTX_get_options": (ctypes.c_uint64, [pointer]),
         "SSL_CTX_set_timeout": (size, [pointer, size]),
         "SSL_CTX_set_verify_depth": (None, [pointer, number]),
+        "SSL_CTX_set_client_hello_cb": (None, [pointer, _HelloCallback, pointer]),
+        "SSL_client_hello_get0_ext": (
+            number,
+            [
+                pointer,
+                ctypes.c_uint,
+                ctypes.POINTER(pointer),
+                ctypes.POINTER(ctypes.c_size_t),
+            ],
+        ),
         "SSL_get_SSL_CTX": (pointer, [pointer]),
         "SSL_set_num_tickets": (number, [pointer, ctypes.c_size_t]),
         "SSL_set_options": (ctypes.c_uint64, [pointer, ctypes.c_uint64]),

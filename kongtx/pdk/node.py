@@ -15,11 +15,12 @@ from kongtx.cache.interfaces import ICache
 from kongtx.cache.shared import SharedMemory
 from kongtx.cluster.events import NoClusterEvents
 from kongtx.cluster.interfaces import IClusterEvents
-from kongtx.events.interfaces import IEventBus
+from kongtx.events.interfaces import IEventBus, ILeases
 from kongtx.lib.ids import is_uuid
 from kongtx.lib.memory import resident_bytes, shown_size
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.telemetry import LogRecords
+from kongtx.tls.interfaces import IServerNames
 
 Consumer = Mapping[str, Any]
 
@@ -44,6 +45,8 @@ class Node:
     @ivar upstream_health: the name and the targets of each upstream, with their health.
     @ivar cluster_id: the same in all nodes of a database.
     @ivar cluster_events: tells other nodes, and hears them; C{kong.cluster_events}.
+    @ivar leases: names that one worker of the node holds at a time; L{None} for a worker alone.
+    @ivar server_names: certificates that plugins keep, at proxy listeners; L{None} without any.
     @ivar telemetry: what plugins gave to C{kong.telemetry.log}, for whoever exports it.
     @ivar shared: for plugins, whatever they keep for the life of the worker, by keys of their own.
     @ivar closing: called when the worker stops; may return Deferreds, which are waited for a while.
@@ -65,6 +68,8 @@ class Node:
     cluster_id: str | None = None
     upstream_health: Callable[[], Iterable[tuple[str, list[dict[str, Any]]]]] = tuple
     cluster_events: IClusterEvents = attrs.Factory(NoClusterEvents)
+    leases: ILeases | None = None
+    server_names: IServerNames | None = None
     telemetry: LogRecords = attrs.Factory(LogRecords)
     hostname: str = attrs.Factory(socket.gethostname)
     shared: dict[Any, Any] = attrs.Factory(dict)

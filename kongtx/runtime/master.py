@@ -30,7 +30,7 @@ from kongtx.runtime.logs import Logs
 from kongtx.runtime.logs.files import log_path
 from kongtx.runtime.logs.fromconf import log_settings
 from kongtx.runtime.pidfile import PidFile
-from kongtx.runtime.privileges import become, find_user, limit_files
+from kongtx.runtime.privileges import become, find_user, forbid_core_dumps, limit_files
 from kongtx.runtime.reactors import install_reactor
 from kongtx.runtime.single import SingleProcess
 from kongtx.runtime.workers import Workers
@@ -133,6 +133,8 @@ class MainService(Service):
         return ensureDeferred(self._start()).addErrback(self._cannot_start)
 
     async def _start(self) -> None:
+        if self.conf.core_dumps == "off":
+            forbid_core_dumps()
         limit_files(self.conf.nginx_main_worker_rlimit_nofile)
         self._logs = self._start_logs(self.conf)
         self._redirect_output()

@@ -123,6 +123,7 @@ class GatewayNode(MultiService):
             conf, reactor, self.plugin_node.resolve_vault, frozenset(wanting)
         )
         self.listener_tls.hooks.append(self._run_certificate_phase)
+        self.plugin_node.server_names = self.listener_tls
         self.client_material = client_material(conf, self.plugin_node.resolve_vault)
         self.health = HealthChecks(
             self.balancers,
@@ -403,6 +404,7 @@ class GatewayNode(MultiService):
             statistics=self._statistics,
             upstream_health=self._upstream_health,
             cluster_events=self.cluster_events,
+            leases=context.leases,
         )
 
 

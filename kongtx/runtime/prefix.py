@@ -17,7 +17,7 @@ from kongtx.runtime.privileges import User
 from kongtx.tls.tickets import make_secret
 
 #: What is made below the prefix. Kong: kong/cmd/utils/prefix_handler.lua.
-DIRECTORIES = ("pids", "logs", "ssl", "sockets")
+DIRECTORIES = ("pids", "logs", "ssl", "sockets", "acme")
 #: The longest path of a UNIX socket, in bytes (unix(7)).
 MAX_SOCKET_PATH = 107
 

@@ -66,6 +66,20 @@ def become(user: User) -> None:
         raise UserError(f"cannot become user {user.name}: {error.strerror}") from error
 
 
+def forbid_core_dumps() -> None:
+    """Leave no private key behind should this process, or one that it starts, crash."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        # The limit is none to programs that the system pipes dumps into: they get no memory.
+        with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
+            file.write("0")
+    except OSError as error:
+        log.warn(
+            "core dumps that the system collects may hold private keys: {reason}",
+            reason=error.strerror,
+        )
+
+
 def wanted_files(value: str | None, soft: int) -> int:
     """How many files a process should be allowed to open.
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from kongtx.conf import Configuration
 from kongtx.errors import KongtxError
@@ -24,9 +25,11 @@ from kongtx.tls.contexts import server_context
 from kongtx.tls.errors import TLSError
 from kongtx.tls.expiry import report_expiry
 from kongtx.tls.handshake import Handshake
+from kongtx.tls.interfaces import IServerNames
 from kongtx.tls.listening import CertificateChooser, Hook, SharedTickets
 from kongtx.tls.pairs import Pair
 from kongtx.tls.tickets import read_secret
+from kongtx.tls.validation import Validations
 
 #: What is spoken over TLS, the best first: with and without HTTP/2.
 HTTP2_ALPN = ("h2", "http/1.1")
@@ -56,6 +59,7 @@ def client_material(conf: Configuration, resolve: Callable[[str], str]) -> Clien
     )
 
 
+@implementer(IServerNames)
 class ListenerTLS:
     """Makes the contexts of a worker's listeners.
 
@@ -63,6 +67,7 @@ class ListenerTLS:
     @param wanting: names of the plugins that want to see client certificates.
     @ivar certificates: of the store, for proxy listeners, by the protocols to agree on.
     @ivar hooks: called in each handshake of a proxy listener.
+    @ivar validations: what authorities look for that validate names at proxy listeners.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class ListenerTLS:
             for alpn in (ALPN, HTTP2_ALPN)
         }
         self.hooks: list[Hook] = [self._ask]
+        self.validations = Validations()
         self._wanting = wanting
         self._asked = AskedNames()
         self._listeners: list[Listener] = []
@@ -111,10 +117,22 @@ class ListenerTLS:
                 f"cannot speak TLS on {listener.listen.address} ({listener.kind}_listen): {error}"
             ) from error
         if listener.kind == "proxy":
-            context.sni_callback = CertificateChooser(self.certificates[alpn], self.hooks)
+            context.sni_callback = CertificateChooser(
+                self.certificates[alpn], self.hooks, self.validations
+            )
+            self.validations.watch(context)
         if self._tickets is not None:
             self._tickets.add(context, listener.kind)
         return context
+
+    def show(self, name: str, pair: Pair | None) -> None:
+        """See L{IServerNames.show}."""
+        for certificates in self.certificates.values():
+            certificates.show(name, pair)
+
+    def prove(self, name: str, pair: Pair | None) -> None:
+        """See L{IServerNames.prove}."""
+        self.validations.prove(name, pair)
 
     def update(self, rows: Rows, touched: Mapping[str, set[str]]) -> None:
         """Follow the snapshot: what changed in the store is seen by the next handshake."""

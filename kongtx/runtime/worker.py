@@ -30,7 +30,7 @@ from kongtx.runtime.launch import REPORT_FD, Launch, read_launch
 from kongtx.runtime.listeners import inherit
 from kongtx.runtime.logs import Logs
 from kongtx.runtime.logs.fromconf import log_settings
-from kongtx.runtime.privileges import become, limit_files
+from kongtx.runtime.privileges import become, forbid_core_dumps, limit_files
 from kongtx.runtime.reactors import install_reactor
 
 #: Seconds that a worker whose master is gone gives to its requests, when no limit is configured.
@@ -203,6 +203,8 @@ def main() -> int:
 
         conf = effective.read(launch.prefix, strict=True)
         build = find_builder(launch.node)
+        if conf.core_dumps == "off":
+            forbid_core_dumps()
         limit_files(conf.nginx_main_worker_rlimit_nofile)
         if launch.user is not None:
             become(launch.user)

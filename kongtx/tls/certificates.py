@@ -59,6 +59,18 @@ class ServerCertificates:
         self._rows: Mapping[str, Entity] = {}
         self._index: NameIndex[str] = NameIndex({})
         self._contexts: OrderedDict[str, ssl.SSLContext] = OrderedDict()
+        self._others: dict[str, ssl.SSLContext] = {}
+
+    def show(self, name: str, pair: Pair | None) -> None:
+        """Show a certificate that is not of the store, where the store has none for its name.
+
+        @param pair: L{None} to show it no more.
+        @raise UnusableCertificate: it cannot be used.
+        """
+        if pair is None:
+            self._others.pop(name, None)
+        else:
+            self._others[name] = self._make([pair])
 
     def update(
         self, certificates: Mapping[str, Entity], snis: Iterable[Entity], touched: Iterable[str]
@@ -89,7 +101,7 @@ class ServerCertificates:
         """
         key = self._index.find(server_name)
         if key is None:
-            return None
+            return self._others.get(server_name) if self._others and server_name else None
         context = self._contexts.get(key)
         if context is not None:
             self._contexts.move_to_end(key)

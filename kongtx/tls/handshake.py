@@ -11,13 +11,15 @@ class Handshake:
     """A handshake whose client has said which server it wants; nothing has been answered yet.
 
     @ivar server_name: in lower case; L{None} when the client asks for none.
+    @ivar is_default: whether the listener's own certificate is shown, as no other is for the name.
     """
 
-    __slots__ = ("_connection", "asks_client", "server_name")
+    __slots__ = ("_connection", "asks_client", "is_default", "server_name")
 
-    def __init__(self, connection: Any, server_name: str | None) -> None:
+    def __init__(self, connection: Any, server_name: str | None, is_default: bool = False) -> None:
         self._connection = connection
         self.server_name = server_name
+        self.is_default = is_default
         self.asks_client = False
 
     def request_client_certificate(self) -> None:

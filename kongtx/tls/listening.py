@@ -14,6 +14,7 @@ from kongtx.tls.certificates import ServerCertificates
 from kongtx.tls.errors import TLSError
 from kongtx.tls.handshake import Handshake
 from kongtx.tls.tickets import keys_at, seconds_left
+from kongtx.tls.validation import Validations
 
 #: What may be done to each handshake.
 Hook = Callable[[Handshake], None]
@@ -26,23 +27,35 @@ class CertificateChooser:
 
     @param certificates: those of the store.
     @param hooks: called in each handshake, once its certificate is chosen; the list may change.
+    @param validations: what authorities look for that validate names.
     """
 
     _log = Logger()
 
-    def __init__(self, certificates: ServerCertificates, hooks: Sequence[Hook] = ()) -> None:
+    def __init__(
+        self,
+        certificates: ServerCertificates,
+        hooks: Sequence[Hook] = (),
+        validations: Validations | None = None,
+    ) -> None:
         self._certificates = certificates
         self._hooks = hooks
+        self._validations = Validations() if validations is None else validations
 
     def __call__(self, connection: Any, name: str | None, context: ssl.SSLContext) -> int | None:
         # What no name can be is none, and nothing for a log line either.
         name = name.lower() if name and name.isprintable() else None
         try:
+            if self._validations.names:
+                proof = self._validations.find(connection, name)
+                if proof is not None:
+                    connection.context = proof
+                    return None
             chosen = self._certificates.find(name)
             if chosen is not None:
                 connection.context = chosen
             if self._hooks:
-                handshake = Handshake(connection, name)
+                handshake = Handshake(connection, name, chosen is None)
                 for hook in self._hooks:
                     hook(handshake)
         except TLSError as error:

@@ -1,4 +1,4 @@
-"""Clients written in Go, built at the versions that a folder beside this file pins."""
+"""Programs written in Go, built at the versions that a folder beside this file pins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def built(folder: str, package: str) -> str:
     source = HERE / folder
     texts = [path.read_bytes() for path in sorted(source.iterdir()) if path.is_file()]
     version = sha256(b"\0".join(texts)).hexdigest()[:12]
-    program = CACHE / f"{folder}-{version}"
+    name = package.rpartition("/")[2] if "/cmd/" in package else folder
+    program = CACHE / f"{name}-{version}"
     if os.access(program, os.X_OK):
         return str(program)
     go = shutil.which("go")

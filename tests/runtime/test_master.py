@@ -458,3 +458,20 @@ def test_workers_run_as_the_configured_user(start):
     node.send(signal.SIGHUP)
     node.wait_for_log("the workers of generation 1 are gone")
     assert node.workers()
+
+
+def test_crashes_leave_no_memory_behind_unless_they_may(start):
+    def limits(node):
+        told = []
+        for pid in (node.process.pid, *node.workers().values()):
+            with open(f"/proc/{pid}/limits") as file:
+                [line] = [line for line in file if line.startswith("Max core file size")]
+            with open(f"/proc/{pid}/coredump_filter") as file:
+                told.append((line.split()[4:6], int(file.read(), 16)))
+        return told
+
+    assert limits(start(nginx_user="nobody")) == [(["0", "0"], 0)] * 3
+    with open("/proc/self/coredump_filter") as file:
+        mine = int(file.read(), 16)
+    allowed = limits(start(core_dumps="on"))
+    assert {memory for _, memory in allowed} == {mine}

@@ -35,6 +35,7 @@ def test_it_makes_the_directories_for_the_owner_alone(conf):
     assert mode(conf.prefix) == 0o700
     assert {name: mode(conf.prefix, name) for name in sorted(os.listdir(conf.prefix))} == {
         ".kongtx_env": 0o600,
+        "acme": 0o700,
         "logs": 0o700,
         "pids": 0o700,
         "sockets": 0o700,

@@ -133,6 +133,13 @@ SECTION = Section(
             alias_of="nginx_main_daemon",
         ),
         switch("nginx_main_daemon", "on", "The same as ``nginx_daemon``.", hidden=True),
+        switch(
+            "core_dumps",
+            "off",
+            """Whether a process that crashes may leave a core dump. With ``off`` it leaves none,
+            and whatever the system collects of crashes gets no memory of it: there are private
+            keys in it.""",
+        ),
         string(
             "nginx_main_worker_rlimit_nofile",
             "auto",

@@ -7,6 +7,7 @@ from kongtx.conf.properties.model import (
     array,
     boolean,
     duration,
+    enumeration,
     size,
     string,
     switch,
@@ -127,5 +128,15 @@ SECTION = Section(
             sensitive=True,
         ),
         *_hidden_copies(),
+        enumeration(
+            "acme_challenge",
+            "auto",
+            ("auto", "http-01", "tls-alpn-01"),
+            """How the plugin acme proves to authorities that a name leads here: over HTTP, for
+            which port 80 of the name must lead to a listener without TLS, or over TLS, for which
+            its port 443 must lead to one with TLS. ``auto`` is ``http-01`` where
+            ``proxy_listen`` has such a listener; if the authority does not offer one way, the
+            other is gone.""",
+        ),
     ),
 )

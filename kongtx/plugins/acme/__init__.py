@@ -1,1 +1,5 @@
 """The acme plugin."""
+
+from kongtx.plugins.acme.handler import ACME
+
+plugin = ACME()

@@ -116,12 +116,12 @@ class RedisClient:
 
     async def read(self, keys: Sequence[bytes]) -> list[int]:
         """The numbers under some keys; 0 where there is none."""
-        protocol = await self._connected()
+        protocol = await self.connected()
         return [int(value or 0) for value in await protocol.mget(list(keys))]
 
     async def add(self, additions: Additions) -> list[int]:
         """Add to the numbers under some keys, all at once; the new numbers."""
-        protocol = await self._connected()
+        protocol = await self.connected()
         keys = [key for key, _, _ in additions]
         arguments = [number for _, amount, seconds in additions for number in (amount, seconds)]
         return [int(value) for value in await protocol.eval(_ADD, keys, arguments)]
@@ -138,7 +138,8 @@ class RedisClient:
         answered: Deferred[Any] = protocol.ping()
         return answered.addBoth(lambda _: protocol.transport.loseConnection())
 
-    def _connected(self) -> Deferred[RedisProtocol]:
+    def connected(self) -> Deferred[RedisProtocol]:
+        """The connection, for commands other than counting."""
         if self._protocol is not None and self._protocol.connected:
             return succeed(self._protocol)
         waiter: Deferred[RedisProtocol] = Deferred()

@@ -62,7 +62,7 @@ async def test_many_first_commands_make_one_connection(
     client: RedisClient, redis: RedisServer
 ) -> None:
     await gatherResults([ensureDeferred(client.read([b"a"])) for _ in range(10)])
-    protocol: Any = await client._connected()
+    protocol: Any = await client.connected()
     clients = (await protocol.execute_command("CLIENT", "LIST")).strip().splitlines()
     assert len(clients) == 1
 
@@ -82,7 +82,7 @@ async def test_a_lost_connection_is_made_again(client: RedisClient, redis: Redis
 @pytest_twisted.ensureDeferred
 async def test_scripts_that_the_server_forgot_are_sent_again(client: RedisClient) -> None:
     assert await client.add([(b"key", 1, 60)]) == [1]
-    protocol: Any = await client._connected()
+    protocol: Any = await client.connected()
     await protocol.execute_command("SCRIPT", "FLUSH")
     assert await client.add([(b"key", 1, 60)]) == [2]
 

@@ -87,7 +87,7 @@ async def test_keys_of_redis_are_kongs_and_end_by_themselves(
 ) -> None:
     await redis_store.add(IDENTITY, [MINUTE], 1, NOW)
     await redis_store.add(IDENTITY, [DAY], 5, NOW, "video")
-    protocol: Any = await client._connected()
+    protocol: Any = await client.connected()
     keys = sorted(await protocol.keys("*"))
     assert keys == [
         b"%b%d:video:day" % (IDENTITY, DAY.start * 1000),

@@ -1,0 +1,36 @@
+"""The storage of a configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kongtx.pdk.node import Node
+from kongtx.plugins.acme.errors import ACMEError
+from kongtx.plugins.acme.redis import RedisStorage
+from kongtx.plugins.acme.storage import DatabaseStorage, FileStorage, IStorage
+from kongtx.plugins.counting.redis import RedisSettings, client_of
+
+#: Of C{shm}, below the prefix; a folder for each C{shm_name}.
+FOLDER = "acme"
+
+
+def storage_of(config: Mapping[str, Any], node: Node, now: Callable[[], float]) -> IStorage:
+    """Where a configuration keeps things.
+
+    @raise ACMEError: there is no such storage here.
+    """
+    kind = config["storage"]
+    options = config["storage_config"][kind] or {}
+    if kind == "kong":
+        return DatabaseStorage(node.store)
+    if kind == "shm":
+        name = str(options["shm_name"])
+        folder = "".join(each if each.isalnum() or each in "-_" else "_" for each in name)
+        return FileStorage(node.configuration.prefixed(os.path.join(FOLDER, folder)), now)
+    if kind == "redis":
+        extra = options["extra_options"]
+        client = client_of(RedisSettings.of(options), node)
+        return RedisStorage(client, extra["namespace"] or "", int(extra["scan_count"] or 10))
+    raise ACMEError(f'the storage "{kind}" is not there')
