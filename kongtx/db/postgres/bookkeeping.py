@@ -23,6 +23,11 @@ _COLUMNS = (
 )
 
 
+def _exists(table: str) -> str:
+    """Asks for a table where new ones would be made, and not further down the search path."""
+    return f"SELECT to_regclass(quote_ident(current_schema()) || '.{table}') IS NOT NULL"
+
+
 async def present_columns(link: Link | Transaction) -> dict[str, frozenset[str]]:
     """The columns of the tables that exist."""
     run = link.execute if isinstance(link, Link) else link.query
@@ -79,7 +84,7 @@ async def reset(transaction: Transaction) -> None:
 
 async def executed(link: Link) -> dict[str, list[tuple[str, bool]]] | None:
     """The recorded migrations by subsystem; L{None} if there is no record."""
-    [(exists,)] = await link.execute("SELECT to_regclass('kongtx_migrations') IS NOT NULL")
+    [(exists,)] = await link.execute(_exists("kongtx_migrations"))
     if not exists:
         return None
     recorded: dict[str, list[tuple[str, bool]]] = {}
@@ -104,7 +109,7 @@ async def acquire(
     transaction: Transaction, moment: Moment, lock: str, owner: str, seconds: float
 ) -> bool:
     """Take or renew a lock."""
-    [(exists,)] = await transaction.query(f"SELECT to_regclass('{LOCKS}') IS NOT NULL")
+    [(exists,)] = await transaction.query(_exists(LOCKS))
     if not exists:
         await _begin_alone(transaction)
         transaction.add(layout.MAKE_LOCKS)

@@ -102,20 +102,22 @@ class Watch:
         self._listening.cancel()
 
     async def _listen(self) -> None:
-        pause = FIRST_PAUSE
+        pause, is_told = FIRST_PAUSE, False
         while True:
             link = Link(self._reactor, self._endpoint, self._lost, self._notified)
             try:
                 await link.open()
                 await link.execute(f"LISTEN {EVENTS_CHANNEL}")
-                pause = FIRST_PAUSE
+                pause, is_told = FIRST_PAUSE, False
                 self._notified()
                 await self._stay(link)
             except DatabaseError as error:
-                self._log.info(
-                    "not woken for events, which are looked for from time to time: {error}",
-                    error=error.message,
-                )
+                if not is_told:
+                    self._log.info(
+                        "not woken for events, which are looked for from time to time: {error}",
+                        error=error.message,
+                    )
+                is_told = True
             finally:
                 link.close()
             await deferLater(self._reactor, pause)

@@ -45,7 +45,7 @@ class Endpoint:
     @ivar required: whether to refuse a server that cannot.
     @ivar verify: whether to refuse a server without a valid certificate for the host's name.
     @ivar lowest: the lowest version of TLS, as libpq names them.
-    @ivar authorities: the file of certificates that may sign the server's, or C{system}.
+    @ivar authorities: the file of certificates that may sign the server's.
     @ivar connections: how many there are at most.
     @ivar backlog: how many queries may wait for a connection; L{None} sets no limit.
     @ivar wait: seconds that a query waits for a connection.
@@ -122,7 +122,7 @@ class Endpoint:
 def main_endpoint(conf: Configuration, authorities: str | None) -> Endpoint:
     """The server that is written to.
 
-    @param authorities: a file with the trusted certificates, or C{system}.
+    @param authorities: a file with the trusted certificates.
     """
     return _endpoint(conf, "pg_", authorities)
 

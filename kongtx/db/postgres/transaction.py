@@ -33,6 +33,11 @@ class Transaction:
         self._statements = [begin]
         self._parameters: list[Any] = []
 
+    @property
+    def gathered(self) -> int:
+        """How many values wait to be sent."""
+        return len(self._parameters)
+
     def add(self, statement: str, parameters: Sequence[Any] = ()) -> None:
         """Do something with the next statement that is sent, or at the end."""
         self._statements.append(statement)

@@ -56,6 +56,8 @@ async def write_together(transaction: Transaction, writes: Sequence[Write]) -> l
     kinds = groupby(changes, key=lambda change: (change.table, change.old is None))
     for (table, is_new), group in kinds:
         await put_rows(transaction, table, list(group), is_new=is_new)
+        if transaction.gathered > CHUNK:
+            await transaction.flush()
     return [[change] for change in changes]
 
 
@@ -69,12 +71,14 @@ async def _stored(
             keys.setdefault(write.table.name, []).append(write.table.key_of(write.entity))
     found: dict[tuple[str, str], Entity] = {}
     for table in sorted(keys):
-        rows = await transaction.query(
-            f"SELECT key, document FROM {name_of(table)} WHERE key = ANY(%s) "
-            "ORDER BY key FOR UPDATE",
-            [keys[table]],
-        )
-        found.update(((table, key), document) for key, document in rows)
+        wanted = sorted(keys[table])
+        for first in range(0, len(wanted), CHUNK):
+            rows = await transaction.query(
+                f"SELECT key, document FROM {name_of(table)} WHERE key = ANY(%s) "
+                "ORDER BY key FOR UPDATE",
+                [wanted[first : first + CHUNK]],
+            )
+            found.update(((table, key), document) for key, document in rows)
     return found
 
 

@@ -216,6 +216,19 @@ class TestSchemas:
             await connector.stop()
 
     @pytest_twisted.ensureDeferred
+    async def test_tables_further_down_the_search_path_are_others(
+        self, endpoint: Endpoint, connector: PostgresConnector, postgres_database: Database
+    ) -> None:
+        await connector.record("core", "000_base", False)
+        await connector.acquire("l", "one", 10)
+        postgres_database.run("CREATE SCHEMA kong")  # named as the user, it comes before public
+        later = PostgresConnector(endpoint, reactor)
+        await later.start(CATALOGUE)
+        assert await later.executed() is None
+        assert await later.acquire("l", "two", 10)
+        await later.stop()
+
+    @pytest_twisted.ensureDeferred
     async def test_what_others_keep_in_the_database_stays(
         self, connector: PostgresConnector, postgres_database: Database
     ) -> None:

@@ -18,10 +18,10 @@ if sys.argv[3] == "kongtx":
     reactor.install()
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, ensureDeferred, gatherResults
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from kongtx.db.errors import DatabaseError
 from kongtx.db.postgres import Endpoint, PostgresConnector
-from kongtx.db.postgres.pool import Pool
+from kongtx.db.postgres.pool import LAST_PAUSE, Pool
 from kongtx.db.writes import Insert
 from tests.db.conformance import CATALOGUE, CHILDREN, PARENTS, child, numbers, parent
 
@@ -65,12 +65,13 @@ async def main():
     await gatherResults([ensureDeferred(client(number)) for number in range(20)])
     killing.stop()
     await killer.close()
+    await deferLater(reactor, LAST_PAUSE)
     found = set(await numbers(connector, PARENTS))
     print(kept <= found, found == set(await numbers(connector, CHILDREN)), given_up > 0, broken > 0)
     await connector.stop()
 
 done = ensureDeferred(main())
-done.addErrback(lambda failure: failure.printTraceback())
+done.addErrback(lambda failure: failure.printTraceback(sys.stderr))
 done.addBoth(lambda _: reactor.stop())
 reactor.run()
 print(len(reactor.getReaders()) + len(reactor.getWriters()) < 5)
