@@ -12,8 +12,9 @@ from kongtx.db.tables import Catalogue
 #: What one statement may take that touches all rows of a table, in seconds.
 LONG_SECONDS = 3600.0
 
-# Of two nodes that make the same table at once, one would get an error in spite of IF NOT EXISTS.
-_ALONE = "SELECT pg_advisory_xact_lock(hashtext('kongtx'), hashtext(current_database()))"
+#: Lets nobody else make tables: of two nodes that make the same one at once, one would get an error
+#: in spite of IF NOT EXISTS.
+ALONE = "SELECT pg_advisory_xact_lock(hashtext('kongtx'), hashtext(current_database()))"
 _COLUMNS = (
     "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c "
     "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
@@ -28,10 +29,12 @@ def _exists(table: str) -> str:
     return f"SELECT to_regclass(quote_ident(current_schema()) || '.{table}') IS NOT NULL"
 
 
-async def present_columns(link: Link | Transaction) -> dict[str, frozenset[str]]:
+async def present_columns(
+    link: Link | Transaction, seconds: float | None = None
+) -> dict[str, frozenset[str]]:
     """The columns of the tables that exist."""
     run = link.execute if isinstance(link, Link) else link.query
-    found = await run(_COLUMNS, [layout.PREFIX])
+    found = await run(_COLUMNS, [layout.PREFIX], seconds)
     return {name: frozenset(columns) for name, columns in found}
 
 
@@ -51,7 +54,7 @@ async def create(transaction: Transaction, catalogue: Catalogue) -> None:
     await _begin_alone(transaction)
     for statement in layout.BOOKKEEPING:
         transaction.add(statement)
-    present = await present_columns(transaction)
+    present = await present_columns(transaction, LONG_SECONDS)
     for table in catalogue.parents_first():
         columns = present.get(layout.bare_name(table.name), frozenset())
         for statement in layout.create(table, catalogue, columns):
@@ -62,7 +65,7 @@ async def create(transaction: Transaction, catalogue: Catalogue) -> None:
 async def _begin_alone(transaction: Transaction) -> None:
     """Have the database's tables to oneself, in a schema that exists."""
     transaction.add("SET LOCAL statement_timeout = 0")
-    transaction.add(_ALONE)
+    transaction.add(ALONE)
     schema = transaction.link.endpoint.schema
     if schema:
         [(exists,)] = await transaction.query(
@@ -76,7 +79,7 @@ async def _begin_alone(transaction: Transaction) -> None:
 async def reset(transaction: Transaction) -> None:
     """Drop every table of ours but that of the locks, one of which is held meanwhile."""
     await _begin_alone(transaction)
-    present = await present_columns(transaction)
+    present = await present_columns(transaction, LONG_SECONDS)
     names = ", ".join(quote(name) for name in present if name != LOCKS)
     if names:
         await transaction.query(f"DROP TABLE {names} CASCADE", seconds=LONG_SECONDS)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+import attrs
+import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredList, ensureDeferred, gatherResults
+from twisted.internet.task import deferLater
 
 from kongtx.db import errors, migrations
-from kongtx.db.postgres import Endpoint, PostgresConnector
+from kongtx.db.postgres import Endpoint, PostgresConnector, bookkeeping, link
 from kongtx.db.writes import Delete, Increment, Insert, Upsert, Write
 from tests.db.conformance import CATALOGUE, CHILDREN, COUNTS, PARENTS, child, numbers, parent, uid
 from tests.db.postgres.conftest import Open
+from tests.postgres_server import Database
 
 CORE = [migrations.Migration("core", "000_base"), migrations.Migration("core", "001_next")]
 
@@ -40,6 +46,24 @@ async def test_two_nodes_may_make_tables_at_once(endpoint: Endpoint) -> None:
     assert await numbers(nodes[0], PARENTS) == []
     for node in nodes:
         await node.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_waits_for_another_that_makes_tables_for_long(
+    endpoint: Endpoint, postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "GRACE_SECONDS", 0.1)
+    hasty = PostgresConnector(attrs.evolve(endpoint, timeout=0.2), reactor)
+    await hasty.start(CATALOGUE)
+    with closing(postgres_database.server.connect(postgres_database.name)) as other:
+        cursor = other.cursor()
+        cursor.execute(f"BEGIN; {bookkeeping.ALONE}")
+        making = hasty.create(CATALOGUE)
+        await deferLater(reactor, 0.5)
+        assert not making.called
+    await making
+    assert await numbers(hasty, PARENTS) == []
+    await hasty.stop()
 
 
 @pytest_twisted.ensureDeferred
