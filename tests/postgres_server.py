@@ -125,8 +125,13 @@ class PostgresServer:
         return replica
 
     def start(self) -> None:
-        """Start it, and return when it takes connections."""
-        command = [f"{programs()}/postgres", "-D", str(self.data), "-p", str(self.port)]
+        """Start it, and return when it takes connections.
+
+        Only in the main thread: the server ends with the thread that started it.
+        """
+        # Should these tests be killed, the server goes with them.
+        command = ["setpriv", "--pdeathsig", "QUIT"]
+        command += [f"{programs()}/postgres", "-D", str(self.data), "-p", str(self.port)]
         command += ["-h", self.host, "-k", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
