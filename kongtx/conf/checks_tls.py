@@ -14,6 +14,7 @@ def check(draft: Draft) -> None:
     """Note what is wrong with the properties of TLS, and apply the cipher suite."""
     _check_certificates(draft)
     _check_cipher_suite(draft)
+    _check_clients(draft)
     _check_trusted_certificates(draft)
 
 
@@ -75,6 +76,18 @@ def load(draft: Draft, name: str) -> None:
             what = "key" if is_key else "certificate"
             is_safe = name not in draft.references
             draft.complain(f"{name}: failed loading {what} from {shown}", name, is_safe=is_safe)
+
+
+def _check_clients(draft: Draft) -> None:
+    for kind in ("proxy", "admin", "status"):
+        name = f"nginx_{kind}_ssl"
+        authorities = f"{name}_client_certificate"
+        load(draft, authorities)
+        if draft.values.get(f"{name}_crl"):
+            draft.values[f"{name}_crl"] = pem.normalise(draft.values[f"{name}_crl"])
+        verifies = draft.values.get(f"{name}_verify_client") in ("on", "optional")
+        if verifies and not draft.values.get(authorities):
+            draft.complain(f"{authorities} must be specified", f"{name}_verify_client")
 
 
 def _check_cipher_suite(draft: Draft) -> None:

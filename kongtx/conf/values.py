@@ -126,6 +126,18 @@ class Values:
     nginx_stream_ssl_conf_command: str | None
     nginx_stream_proxy_ssl_conf_command: str | None
     nginx_stream_lua_ssl_conf_command: str | None
+    nginx_proxy_ssl_verify_client: Literal["off", "on", "optional", "optional_no_ca"]
+    nginx_proxy_ssl_client_certificate: str | None
+    nginx_proxy_ssl_crl: str | None
+    nginx_proxy_ssl_verify_depth: int
+    nginx_admin_ssl_verify_client: Literal["off", "on", "optional"]
+    nginx_admin_ssl_client_certificate: str | None
+    nginx_admin_ssl_crl: str | None
+    nginx_admin_ssl_verify_depth: int
+    nginx_status_ssl_verify_client: Literal["off", "on", "optional"]
+    nginx_status_ssl_client_certificate: str | None
+    nginx_status_ssl_crl: str | None
+    nginx_status_ssl_verify_depth: int
     acme_challenge: Literal["auto", "http-01", "tls-alpn-01"]
     headers: tuple[str, ...]
     headers_upstream: tuple[str, ...]

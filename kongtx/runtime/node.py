@@ -195,8 +195,13 @@ class GatewayNode(MultiService):
         self.keeper.configure()
         await self.info.start()
         if self.context.worker_id == 0:
-            hosts = [listen.host for listen in self.conf.admin_listeners]
-            warn_when_open(admin_settings(self.conf), hosts, mutual_tls=False)
+            verified = self.conf.nginx_admin_ssl_verify_client == "on"
+            # Those with TLS are closed to whoever has no certificate.
+            open_to_all = [
+                each for each in self.conf.admin_listeners if not (verified and each.ssl)
+            ]
+            hosts = [listen.host for listen in open_to_all]
+            warn_when_open(admin_settings(self.conf), hosts, mutual_tls=not hosts)
         self._listen()
         self.context.timers.every(
             "certificates: expiry", EXPIRY_INTERVAL, self._warn_of_expiry, first=0, scope="node"

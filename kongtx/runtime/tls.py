@@ -21,6 +21,7 @@ from kongtx.runtime.snapshot import Rows
 from kongtx.tls.asking import AskedNames, asked_names
 from kongtx.tls.certificates import ServerCertificates, pairs_of
 from kongtx.tls.client import ClientMaterial
+from kongtx.tls.clients import ClientVerification
 from kongtx.tls.contexts import server_context
 from kongtx.tls.errors import TLSError
 from kongtx.tls.expiry import report_expiry
@@ -80,8 +81,10 @@ class ListenerTLS:
         self._conf = conf
         self._policy = conf.tls_policy
         self._resolve = resolve
+        clients = ClientVerification.of(conf, "proxy")
+        make = partial(server_context, self._policy, clients=clients)
         self.certificates = {
-            alpn: ServerCertificates(partial(server_context, self._policy, alpn=alpn), resolve)
+            alpn: ServerCertificates(partial(make, alpn=alpn), resolve)
             for alpn in (ALPN, HTTP2_ALPN)
         }
         self.hooks: list[Hook] = [self._ask]
@@ -111,14 +114,15 @@ class ListenerTLS:
         alpn = HTTP2_ALPN if listener.kind == "proxy" and listener.listen.http2 else ALPN
         try:
             pairs: Sequence[Pair] = configured_pairs(self._conf, listener.kind)
-            context = server_context(self._policy, pairs, alpn)
+            clients = ClientVerification.of(self._conf, listener.kind)
+            context = server_context(self._policy, pairs, alpn, clients)
         except (TLSError, OSError) as error:
             raise ListenError(
                 f"cannot speak TLS on {listener.listen.address} ({listener.kind}_listen): {error}"
             ) from error
         if listener.kind == "proxy":
             context.sni_callback = CertificateChooser(
-                self.certificates[alpn], self.hooks, self.validations
+                self.certificates[alpn], self.hooks, self.validations, clients
             )
             self.validations.watch(context)
         if self._tickets is not None:

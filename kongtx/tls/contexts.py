@@ -9,6 +9,7 @@ from kongtx.conf import pem
 from kongtx.conf.ciphers import DH_GROUPS
 from kongtx.conf.configuration import TlsPolicy
 from kongtx.net import openssl
+from kongtx.tls.clients import ClientVerification
 from kongtx.tls.errors import TLSError
 from kongtx.tls.files import as_file
 from kongtx.tls.pairs import Pair, load_pairs
@@ -28,12 +29,16 @@ _ANY_STRENGTH = "@SECLEVEL=0"
 
 
 def server_context(
-    policy: TlsPolicy, pairs: Iterable[Pair], alpn: Iterable[str] = ("http/1.1",)
+    policy: TlsPolicy,
+    pairs: Iterable[Pair],
+    alpn: Iterable[str] = ("http/1.1",),
+    clients: ClientVerification = ClientVerification(),  # noqa: B008 - it does not change
 ) -> ssl.SSLContext:
     """A listener's context.
 
     @param pairs: certificates to show, one for each kind of key.
     @param alpn: protocols to agree on, the best first.
+    @param clients: what is demanded of clients.
     @raise UnusableCertificate: a pair cannot be used.
     @raise TLSError: the policy asks for what OpenSSL does not know.
     """
@@ -57,6 +62,7 @@ def server_context(
     if names:
         context.set_alpn_protocols(names)
     load_pairs(context, pairs)
+    clients.apply(context)
     return context
 
 

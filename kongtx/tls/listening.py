@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from kongtx.net import openssl
 from kongtx.tls.certificates import ServerCertificates
+from kongtx.tls.clients import ANY, ClientVerification
 from kongtx.tls.errors import TLSError
 from kongtx.tls.handshake import Handshake
 from kongtx.tls.tickets import keys_at, seconds_left
@@ -27,6 +28,7 @@ class CertificateChooser:
 
     @param certificates: those of the store.
     @param hooks: called in each handshake, once its certificate is chosen; the list may change.
+    @param clients: what the listener demands of clients, whatever hooks want.
     @param validations: what authorities look for that validate names.
     """
 
@@ -37,9 +39,12 @@ class CertificateChooser:
         certificates: ServerCertificates,
         hooks: Sequence[Hook] = (),
         validations: Validations | None = None,
+        clients: ClientVerification = ClientVerification(),  # noqa: B008 - it does not change
     ) -> None:
         self._certificates = certificates
         self._hooks = hooks
+        self._verifies = clients.verifies
+        self._asks_all = clients.mode == ANY
         self._validations = Validations() if validations is None else validations
 
     def __call__(self, connection: Any, name: str | None, context: ssl.SSLContext) -> int | None:
@@ -54,8 +59,10 @@ class CertificateChooser:
             chosen = self._certificates.find(name)
             if chosen is not None:
                 connection.context = chosen
-            if self._hooks:
-                handshake = Handshake(connection, name, chosen is None)
+            if self._hooks or self._asks_all:
+                handshake = Handshake(connection, name, chosen is None, self._verifies)
+                if self._asks_all:
+                    handshake.request_client_certificate()
                 for hook in self._hooks:
                     hook(handshake)
         except TLSError as error:

@@ -8,6 +8,7 @@ from kongtx.conf.properties.model import (
     boolean,
     duration,
     enumeration,
+    integer,
     size,
     string,
     switch,
@@ -42,6 +43,50 @@ def _hidden_copies() -> tuple[Property, ...]:
 
 def _copied(directive: str) -> tuple[str, ...]:
     return (f"nginx_http_{directive}", f"nginx_stream_{directive}")
+
+
+def _clients() -> tuple[Property, ...]:
+    """What listeners demand of clients; Kong hands these directives to nginx."""
+    made = []
+    for kind, what in (("proxy", "Proxy"), ("admin", "Admin API"), ("status", "Status API")):
+        name = f"nginx_{kind}_ssl"
+        choices = ("off", "on", "optional", "optional_no_ca")
+        hidden = kind == "status"
+        made += [
+            enumeration(
+                f"{name}_verify_client",
+                "off",
+                choices if kind == "proxy" else choices[:3],
+                f"""Whether clients of {what} listeners with TLS are asked for a certificate: with
+                ``on`` there is no connection without a good one, with ``optional`` there may be
+                none"""
+                + (
+                    ", and with ``optional_no_ca`` any is taken, for plugins to look at."
+                    if kind == "proxy"
+                    else "."
+                ),
+                hidden=hidden,
+            ),
+            string(
+                f"{name}_client_certificate",
+                None,
+                f"Certificates of the authorities that clients of {what} listeners must have.",
+                hidden=hidden,
+            ),
+            string(
+                f"{name}_crl",
+                None,
+                """Certificate revocation lists of these authorities, one of each, in one file.""",
+                hidden=hidden,
+            ),
+            integer(
+                f"{name}_verify_depth",
+                "1",
+                "How many certificates may stand between a client's and a trusted one.",
+                hidden=hidden,
+            ),
+        ]
+    return tuple(made)
 
 
 SECTION = Section(
@@ -128,6 +173,7 @@ SECTION = Section(
             sensitive=True,
         ),
         *_hidden_copies(),
+        *_clients(),
         enumeration(
             "acme_challenge",
             "auto",
