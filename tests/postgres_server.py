@@ -153,6 +153,10 @@ class PostgresServer:
             process.send_signal(number)
             process.wait(_START_SECONDS)
 
+    def kill(self) -> None:
+        """Let it crash, if it runs."""
+        self.stop(signal.SIGQUIT)
+
     def restart(self, number: signal.Signals = signal.SIGINT) -> None:
         """End it and start it on the same port."""
         self.stop(number)

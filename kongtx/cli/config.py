@@ -125,7 +125,7 @@ def db_import(output: Output, file: str | None, conf: str | None, prefix: str | 
                 output.warn(warning)
             output.info("parse successful, beginning import")
             # Nodes that run are told, as if another node had written.
-            announce_changes(store, ids.uuid4(), configuration.db_update_propagation)
+            announce_changes(store, configuration, ids.uuid4())
             try:
                 await store.restore(transformed(declared, known))
             except StoreError as error:

@@ -30,7 +30,7 @@ CHANNEL = "cluster-events"
 _EVENT, _PROGRESS = "event", "progress"
 _LEASE = "cluster-events"
 
-#: Seconds after which an event may be purged. Kong: the same.
+#: Seconds after which an event may be purged, at least. Kong: the same.
 LIVES = 3600.0
 #: Seconds for which the log is read again: at each poll, and when the database woke the reader.
 OVERLAP = 10.0
@@ -43,6 +43,19 @@ PURGE_INTERVAL = 600.0
 LONG_AWAY = 120.0
 
 Callback = Callable[[str], object]
+
+
+def reach_of(frequency: float, propagation: float) -> float:
+    """Seconds for which the log is read again at most.
+
+    A worker that takes over may know less than the one before: nothing of its last polls.
+    """
+    return OVERLAP + propagation + 2 * frequency + 5
+
+
+def life_of(frequency: float, propagation: float) -> float:
+    """Seconds for which events have to be kept."""
+    return max(LIVES, 4 * reach_of(frequency, propagation))
 
 
 @implementer(IClusterEvents)
@@ -65,7 +78,9 @@ class ClusterEvents(Service):
     """The events of one worker.
 
     @param log: what the database has for them.
-    @param node_id: who this is; the same for all workers of the node.
+    @param node: what this node's events are from; the same for all of its workers.
+    @param worker: what this worker's writes are from. Those of the other workers are heard, since
+        one that died may not have told the node of them.
     @param clock: C{IReactorTime}.
     @param frequency: seconds between two polls.
     @param propagation: seconds that a write takes to reach all replicas of the database.
@@ -78,7 +93,8 @@ class ClusterEvents(Service):
     def __init__(
         self,
         log: IClusterLog,
-        node_id: str,
+        node: str,
+        worker: str,
         bus: IEventBus,
         leases: ILeases,
         clock: Any,
@@ -88,7 +104,7 @@ class ClusterEvents(Service):
         resync: Callable[[], object] = lambda: None,
     ) -> None:
         self._database = log
-        self._node_id = node_id
+        self._node = node
         self._bus = bus
         self._leases = leases
         self._clock = clock
@@ -96,9 +112,9 @@ class ClusterEvents(Service):
         self._propagation = propagation
         self._resync = resync
         self._overlap = OVERLAP + propagation
-        # A worker that takes over may know less than the one before: nothing of its last polls.
-        self._reach = self._overlap + 2 * frequency + 5
-        self._reader = LogReader(node_id, self._reach, LIVES)
+        self._reach = reach_of(frequency, propagation)
+        self._lives = life_of(frequency, propagation)
+        self._reader = LogReader({node, worker}, self._reach, self._lives)
         self._heard = Seen()
         self._callbacks: dict[Scope, dict[str, list[Callback]]] = {"worker": {}, "node": {}}
         self._wanted: float | None = None
@@ -116,7 +132,7 @@ class ClusterEvents(Service):
     def broadcast(self, channel: str, data: str, delay: float = 0.0) -> Deferred[None]:
         """See L{IClusterEvents.broadcast}."""
         event = Broadcast(channel, data, max(delay, self._propagation))
-        return self._database.append_events([event], self._node_id, LIVES)
+        return self._database.append_events([event], self._node, self._lives)
 
     def subscribe(
         self, channel: str, callback: Callback, scope: Scope = "worker"

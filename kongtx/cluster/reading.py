@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import inf
 
 from kongtx.db.clusterlog import LoggedEvent, LogPage
@@ -51,14 +51,14 @@ class LogReader:
 
     All moments are by the database's clock.
 
-    @param node_id: whose events are left out.
+    @param own: whose events are left out.
     @param reach: seconds before L{position} for which events are asked for again at most.
     @param lives: seconds after which events may be gone.
     @ivar position: up to when the log is known; L{None} at first.
     """
 
-    def __init__(self, node_id: str, reach: float, lives: float) -> None:
-        self._node_id = node_id
+    def __init__(self, own: Collection[str], reach: float, lives: float) -> None:
+        self._own = own
         self._reach = reach
         self._lives = lives
         self._seen = Seen()
@@ -78,7 +78,7 @@ class LogReader:
         events = [
             event
             for event in page.events
-            if event.node_id != self._node_id and self._seen.add(event.id, event.at)
+            if event.node_id not in self._own and self._seen.add(event.id, event.at)
         ]
         self._advance(page.now)
         return events

@@ -11,7 +11,14 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from kongtx.cluster.events import LIVES, LONG_AWAY, PURGE_INTERVAL, ClusterEvents, NoClusterEvents
+from kongtx.cluster.events import (
+    LIVES,
+    LONG_AWAY,
+    PURGE_INTERVAL,
+    ClusterEvents,
+    NoClusterEvents,
+    life_of,
+)
 from kongtx.cluster.interfaces import IClusterEvents
 from kongtx.db.errors import DatabaseError
 from kongtx.events.interfaces import ILeases
@@ -60,12 +67,12 @@ class Node:
         events = ClusterEvents(
             self.log,
             "me",
+            f"worker-{number}",
             self.bus,
             self.leases,
             self.clock,
-            frequency=5.0,
             resync=self.resync,
-            **options,
+            **{"frequency": 5.0, **options},
         )
         events.subscribe("all", lambda data: self.heard.append((number, data)))
         events.subscribe("one", lambda data: self.heard.append((number, data)), "node")
@@ -156,6 +163,17 @@ def test_the_own_events_are_not_heard(node: Node) -> None:
     assert node.heard == []
 
 
+def test_what_another_worker_wrote_is_heard_as_it_may_have_died(
+    log: MemoryLog, clock: Clock
+) -> None:
+    node = Node(log, clock, workers=2)
+    log.leave("worker-0", "one", "own")
+    log.leave("worker-1", "one", "other's")
+    log.leave("me", "one", "the node's")
+    node.pass_time(6)
+    assert node.heard == [(0, "other's")]
+
+
 def test_an_event_waits_for_its_time_by_the_databases_clock(node: Node) -> None:
     node.log.leave("other", "all", "x", delay=8.0)
     node.pass_time(7.8)
@@ -230,6 +248,19 @@ def test_a_node_that_slept_longer_than_events_live_begins_anew(node: Node) -> No
     node.log.now += LIVES
     node.pass_time(10)
     assert node.resyncs == 1
+
+
+def test_a_node_that_polls_seldom_misses_nothing(log: MemoryLog, clock: Clock) -> None:
+    assert life_of(5.0, 0.0) == LIVES
+    node = Node(log, clock, frequency=7200.0)
+    node.pass_time(1)
+    for turn in range(2):
+        log.leave("other", "all", str(turn))
+        log.now += 7200
+        clock.advance(7200)
+        node.pass_time(0.1)
+    assert node.heard == [(0, "0"), (0, "1")]
+    assert node.resyncs == 0
 
 
 def test_a_clock_of_the_database_that_was_put_back_loses_nothing(node: Node) -> None:

@@ -11,13 +11,13 @@ def event(event_id: str, at: float, node_id: str = "other") -> LoggedEvent:
 
 
 def begun(now: float = 1000.0) -> LogReader:
-    reader = LogReader("me", 20.0, 3600.0)
+    reader = LogReader({"me"}, 20.0, 3600.0)
     reader.begin(now)
     return reader
 
 
 def test_nothing_is_asked_for_before_the_time_is_known() -> None:
-    reader = LogReader("me", 20.0, 3600.0)
+    reader = LogReader({"me"}, 20.0, 3600.0)
     assert reader.since(5.0) is None
     reader.begin(1000.0)
     assert reader.since(5.0) == 995.0

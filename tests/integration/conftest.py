@@ -49,9 +49,12 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 @contextmanager
-def running(folder: Path, **properties: str) -> Iterator[tuple[Gateway, subprocess.Popen[bytes]]]:
+def running(
+    folder: Path, ready: str = "/status/ready", **properties: str
+) -> Iterator[tuple[Gateway, subprocess.Popen[bytes]]]:
     """A gateway with its prefix in a folder, and its master, which leads a process group.
 
+    @param ready: what of its Status API answers when it has started.
     @param properties: of its configuration, besides what it needs to run here.
     """
     admin, proxy, status = free_ports(3)
@@ -83,7 +86,7 @@ def running(folder: Path, **properties: str) -> Iterator[tuple[Gateway, subproce
         )
     try:
         urls = Gateway(*(f"http://127.0.0.1:{port}" for port in (admin, proxy, status)))
-        wait_until_ready(f"{urls.status}/status/ready", process, log)
+        wait_until_ready(f"{urls.status}{ready}", process, log)
         yield urls, process
     finally:
         process.terminate()

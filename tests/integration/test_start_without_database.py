@@ -1,0 +1,108 @@
+"""Whole nodes that start, or lose a worker, while their database is away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import running
+from tests.integration.test_fleet import Fleet, Node, bootstrap
+from tests.integration.test_postgres import ask as ask_for_json
+from tests.postgres_server import Database
+from tests.runtime.running import RunningNode, children_of, wait_until
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def properties(postgres_database: Database, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Of a node on a database that is set up; its server runs again at the end."""
+    found = postgres_database.properties()
+    bootstrap(found, tmp_path)
+    yield found
+    postgres_database.server.restart()
+
+
+def test_a_node_starts_when_its_database_comes(
+    properties: dict[str, str], postgres_database: Database, tmp_path: Path
+) -> None:
+    server = postgres_database.server
+    server.stop()
+    log = tmp_path / "prefix" / "logs" / "error.log"
+    waiting = "waiting for the database, for 60 s more at most: PostgreSQL at 127.0.0.1"
+
+    def come() -> None:
+        wait_until(lambda: log.exists() and waiting in log.read_text())
+        server.start()
+
+    coming = threading.Thread(target=come)
+    coming.start()
+    try:
+        with running(tmp_path, **properties) as (urls, _):
+            assert ask_for_json(f"{urls.status}/status/ready")[0] == 200
+    finally:
+        coming.join()
+    assert "the database answers" in log.read_text()
+
+
+def test_a_node_whose_database_does_not_come_says_so(
+    properties: dict[str, str], postgres_database: Database
+) -> None:
+    postgres_database.server.stop()
+    node = RunningNode(
+        node="kongtx.runtime.node.build_node",
+        db_start_timeout="1.5",
+        admin_listen="off",
+        status_listen="off",
+        **properties,
+    )
+    try:
+        ended = node.run(foreground=True)
+    finally:
+        node.close()
+    assert ended.returncode != 0
+    assert "the database did not answer within 1.5 seconds (db_start_timeout): Postgre" in (
+        ended.stderr
+    )
+
+
+def test_a_node_and_a_worker_that_start_during_an_outage_serve_by_the_copy(
+    properties: dict[str, str], postgres_database: Database, tmp_path: Path
+) -> None:
+    properties["db_offline_start"] = "on"
+    node = Node(tmp_path / "node", properties)
+    fleet = Fleet([node], properties)
+    node.start()
+    try:
+        answer = {"name": "request-termination", "config": {"status_code": 200}}
+        fleet.admin(node, "/plugins", answer)
+        fleet.admin(node, "/routes", {"paths": ["/r"]})
+        copy = tmp_path / "node" / "prefix" / "database-copy.lmdb" / "data.mdb"
+        wait_until(lambda: copy.exists() and b'"/r"' in copy.read_bytes(), 30)
+        postgres_database.server.stop()
+
+        victims = children_of(node.process.pid)
+        os.kill(victims[0], signal.SIGKILL)
+
+        def is_replaced() -> bool:
+            workers = children_of(node.process.pid)
+            return len(workers) == 2 and victims[0] not in workers
+
+        wait_until(is_replaced, 20)
+        fleet.settle("/r", 200)
+        node.stop()
+        node.start(ready="/status")
+        fleet.settle("/r", 200)
+        assert ask_for_json(f"{node.urls.status}/status/ready")[0] == 503
+        assert ask_for_json(f"{node.urls.admin}/services", {"host": "h"})[0] == 503
+        postgres_database.server.start()
+        wait_until(lambda: ask_for_json(f"{node.urls.status}/status/ready")[0] == 200, 20)
+        assert ask_for_json(f"{node.urls.admin}/routes", {"paths": ["/n"]})[0] == 201
+        fleet.settle("/n", 200)
+    finally:
+        node.stop()
