@@ -146,6 +146,16 @@ class CassandraServer:
         """Stop it as a power cut does, if it runs."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Let it neither answer nor close connections."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def remove(self) -> None:
         """Stop it and remove its files."""
         self.kill()
@@ -204,8 +214,8 @@ class CassandraServer:
             "cluster_name": "kongtx",
             "num_tokens": 1,
             "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
-            "commitlog_sync": "periodic",
-            "commitlog_sync_period": "1000ms",
+            # Else what was acknowledged in the last moments before a crash is lost.
+            "commitlog_sync": "batch",
             "endpoint_snitch": "SimpleSnitch",
             "listen_address": self.host,
             "rpc_address": self.host,

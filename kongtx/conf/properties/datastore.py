@@ -1,6 +1,7 @@
 """Properties of the places where entities are kept."""
 
 import math
+import re
 
 from kongtx.conf.properties.model import (
     Bounds,
@@ -112,6 +113,12 @@ def _consistencies() -> tuple[Property, ...]:
     )
 
 
+def _keyspace(value: str) -> str | None:
+    if re.fullmatch(r"[A-Za-z0-9_]{1,48}", value):
+        return None
+    return " must be of letters, digits and _, 48 at most"
+
+
 def _data_centers(value: tuple[str, ...]) -> str | None:
     for item in value:
         name, _, count = item.rpartition(":")
@@ -221,7 +228,12 @@ SECTION = Section(
             "Hosts of the Cassandra cluster that are asked first; they name the others.",
         ),
         integer("cassandra_port", "9042", "Port of all its hosts.", check=_PORT),
-        string("cassandra_keyspace", "kong", "Keyspace; it is made when it is not there."),
+        string(
+            "cassandra_keyspace",
+            "kong",
+            "Keyspace; ``kongtx migrations bootstrap`` makes it when it is not there.",
+            check=_keyspace,
+        ),
         *_consistencies(),
         integer(
             "cassandra_timeout",

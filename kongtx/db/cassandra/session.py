@@ -224,6 +224,8 @@ class Session:
         cluster = make_cluster(self.settings)
         try:
             session = cluster.connect()
+            # For preparing statements, whose timeout no execution profile tells.
+            session._default_timeout = self.settings.timeout
         except BaseException:
             cluster.shutdown()
             raise
