@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
@@ -33,7 +33,7 @@ _LEASE = "cluster-events"
 #: Seconds after which an event may be purged, at least. Kong: the same.
 LIVES = 3600.0
 #: Seconds for which the log is read again: at each poll, and when the database woke the reader.
-OVERLAP = 10.0
+OVERLAP = 30.0
 WOKEN_OVERLAP = 1.0
 #: Seconds between two reads, however often the database wakes the reader.
 SPACING = 0.02
@@ -242,6 +242,8 @@ class ClusterEvents(Service):
         misses = since is None or failed_since is not None or self._reader.misses(page)
         if misses:
             self._reader.begin(page.now)
+            # Until everything was read, whatever becomes of that.
+            self._failed_since = began if failed_since is None else failed_since
         events = self._reader.take(page)
         if misses:
             await self._begin_anew()
@@ -262,47 +264,58 @@ class ClusterEvents(Service):
         self._failed_since = None
 
     def _act(self, events: list[LoggedEvent], page: LogPage, began: float) -> None:
-        done: list[str] = []
+        now = []
         for event in events:
+            self._reader.put_off(event)
             # The time was read by the database after this node asked.
             wait = event.not_before - page.now - (self._clock.seconds() - began)
             if event.not_before > page.now and wait > 0:
-                self._reader.put_off(event)
                 self._later(wait, event)
             else:
-                self._hand_on(event)
-                done.append(event.id)
-        self._tell_progress(done)
+                now.append(event)
+        self._hand_on(now)
 
     def _later(self, seconds: float, event: LoggedEvent) -> None:
         def act() -> None:
             self._delays.discard(delayed)
-            self._reader.done(event)
-            self._hand_on(event)
-            self._tell_progress([event.id])
+            self._hand_on([event])
 
         delayed = self._clock.callLater(seconds, act)
         self._delays.add(delayed)
 
-    def _hand_on(self, event: LoggedEvent) -> None:
-        self._call("node", event.channel, event.data)
-        if self._callbacks["worker"].get(event.channel):
-            self._publish(_EVENT, [event.id, event.at, event.channel, event.data])
+    def _hand_on(self, events: list[LoggedEvent]) -> None:
+        """Act on events; that it was done is told when it was, lest a successor leave it out."""
+        acting: list[Deferred[object]] = []
+        for event in events:
+            acting += self._call("node", event.channel, event.data)
+            if self._callbacks["worker"].get(event.channel):
+                acting.append(
+                    self._publish(_EVENT, [event.id, event.at, event.channel, event.data])
+                )
+        DeferredList(acting).addCallback(lambda _: self._acted_on(events))
+
+    def _acted_on(self, events: list[LoggedEvent]) -> None:
+        if not self._is_reader:
+            return
+        for event in events:
+            self._reader.done(event)
+        self._tell_progress([event.id for event in events])
 
     def _tell_progress(self, done: list[str]) -> None:
         progress = self._reader.progress()
         if progress is not None:
             self._publish(_PROGRESS, [progress, done])
 
-    def _publish(self, event: str, data: Any) -> None:
-        self._bus.publish(CHANNEL, event, data).addErrback(
+    def _publish(self, event: str, data: Any) -> Deferred[object]:
+        return self._bus.publish(CHANNEL, event, data).addErrback(
             lambda failure: self._log.warn(
                 "the other workers could not be told of the cluster's events: {reason}",
                 reason=failure.getErrorMessage(),
             )
         )
 
-    def _call(self, scope: Scope, channel: str, data: str) -> None:
+    def _call(self, scope: Scope, channel: str, data: str) -> list[Deferred[object]]:
+        calls = []
         for callback in list(self._callbacks[scope].get(channel, ())):
             called: Deferred[object] = maybeDeferred(callback, data)
             called.addErrback(
@@ -312,6 +325,8 @@ class ClusterEvents(Service):
                     channel=channel,
                 )
             )
+            calls.append(called)
+        return calls
 
     def _came(self, data: Any, _channel: str, _event: str, _worker: int) -> None:
         event_id, at, channel, text = data

@@ -9,6 +9,9 @@ from kongtx.db.clusterlog import LoggedEvent, LogPage
 
 #: How many ids are remembered at most; what is forgotten might be acted on twice.
 MOST_SEEN = 50_000
+#: Seconds by which the database's clock may seem to go back, such as when another of its servers
+#: answers; less than is asked for again at each poll.
+MOST_BACK = 5.0
 
 
 class Seen:
@@ -91,22 +94,23 @@ class LogReader:
         """
         if self.position is None:
             return False
-        return not -self._reach < page.now - self.position < self._lives - self._reach
+        return not -MOST_BACK < page.now - self.position < self._lives - self._reach
 
     def begin(self, now: float) -> None:
         """Know the log up to a moment, whatever was known before."""
         self.position = now
 
     def put_off(self, event: LoggedEvent) -> None:
-        """An event that was taken waits for its time: until then, the log is known up to it."""
+        """An event that was taken is not acted on yet: until then, the log is known up to it."""
         self._waiting[event.id] = event.at
 
     def done(self, event: LoggedEvent) -> None:
-        """Its time has come."""
+        """It was acted on."""
         self._waiting.pop(event.id, None)
 
     def give_up(self) -> None:
         """Another worker acts on what waits; forget that it was taken."""
+        self.position = self.progress()
         for event_id in self._waiting:
             self._seen.discard(event_id)
         self._waiting.clear()

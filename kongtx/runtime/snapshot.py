@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -105,6 +105,7 @@ class SnapshotKeeper:
         self._waiting: list[Deferred[None]] = []
         self._working = False
         self._tells_plugins = False
+        self._is_begun = False
         self._is_loaded = False
         self._retry: IDelayedCall | None = None
         self.current = Snapshot(
@@ -135,7 +136,8 @@ class SnapshotKeeper:
         @raise PluginError: if a plugin is configured that is not loaded.
         """
         # Changes that come meanwhile are taken over afterwards: what was read may be from before.
-        self._working = True
+        self._is_begun = self._working = True
+        self._pending, self._reload = set(), False
         await self._read_all()
         await self._build({name: set(rows) for name, rows in self._rows.items()})
         self._is_loaded = True
@@ -167,6 +169,9 @@ class SnapshotKeeper:
         return self._in_force()
 
     def _in_force(self) -> Deferred[None]:
+        if not self._is_begun:
+            # Everything is still to be read, which would undo what was taken over meanwhile.
+            return succeed(None)
         done: Deferred[None] = Deferred()
         self._waiting.append(done)
         if not self._working:

@@ -222,6 +222,43 @@ def test_an_event_that_waited_in_a_worker_that_ended_is_heard(log: MemoryLog, cl
     assert node.heard == [(1, "x")]
 
 
+def test_what_a_worker_had_not_finished_when_it_ended_is_done_by_its_successor(
+    log: MemoryLog, clock: Clock
+) -> None:
+    node = Node(log, clock, workers=2)
+    begun: list[str] = []
+
+    def begin(data: str) -> Deferred[None]:
+        begun.append(data)
+        return Deferred()
+
+    node.workers[0].subscribe("slow", begin, "node")
+    finished: list[str] = []
+    node.workers[1].subscribe("slow", finished.append, "node")
+    log.leave("other", "slow", "x")
+    node.pass_time(60)
+    assert (begun, finished) == (["x"], [])
+    node.workers[0].stopService()
+    node.pass_time(1)
+    assert finished == ["x"]
+
+
+def test_what_could_not_be_read_anew_is_read_later(node: Node) -> None:
+    failing = [RuntimeError("no")]
+
+    def resync() -> None:
+        if failing:
+            raise failing.pop()
+        node.resync()
+
+    node.workers[0]._resync = resync
+    node.log.now += LIVES
+    node.pass_time(5)
+    assert node.resyncs == 0
+    node.pass_time(10)
+    assert node.resyncs == 1
+
+
 def test_an_outage_brings_everything_anew_once(node: Node) -> None:
     node.log.is_away = True
     node.pass_time(30)
@@ -270,6 +307,26 @@ def test_a_clock_of_the_database_that_was_put_back_loses_nothing(node: Node) -> 
     node.log.leave("other", "all", "x")
     node.pass_time(6)
     assert node.heard == [(0, "x")]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "resyncs"),
+    [(2, 0), (4.8, 0), (5.2, 1), (12, 1), (20, 1), (29, 1), (44, 1), (60, 1)],
+)
+def test_a_clock_that_was_put_back_a_little_hides_no_event(
+    node: Node, seconds: float, resyncs: int
+) -> None:
+    node.pass_time(100)
+    node.log.now -= seconds
+    node.pass_time(0.1)
+    node.log.leave("other", "all", "x")
+    node.log.wake()
+    node.pass_time(1)
+    node.log.leave("other", "all", "y")
+    node.pass_time(100)
+    assert node.resyncs == resyncs
+    if not resyncs:
+        assert node.heard == [(0, "x"), (0, "y")]
 
 
 def test_a_node_that_starts_during_an_outage_begins_anew_after_it(clock: Clock) -> None:

@@ -55,8 +55,8 @@ def test_events_are_missing_when_they_lived_shorter_than_the_time_away() -> None
 
 def test_events_are_missing_when_the_clock_was_put_back() -> None:
     reader = begun()
-    assert not reader.misses(LogPage(981.0, []))
-    assert reader.misses(LogPage(980.0, []))
+    assert not reader.misses(LogPage(996.0, []))
+    assert reader.misses(LogPage(995.0, []))
     reader.begin(980.0)
     assert reader.since(0.0) == 980.0
 
@@ -85,6 +85,15 @@ def test_what_waited_is_taken_again_by_a_worker_that_gave_it_up() -> None:
     reader.put_off(waiting)
     reader.give_up()
     assert reader.take(LogPage(1003.0, [waiting])) == [waiting]
+
+
+def test_a_worker_that_gave_up_knows_the_log_up_to_what_waited() -> None:
+    reader = begun()
+    waiting = event("a", 1001.0)
+    reader.take(LogPage(1100.0, [waiting]))
+    reader.put_off(waiting)
+    reader.give_up()
+    assert reader.position == 1001.0
 
 
 def test_ids_are_forgotten_when_they_are_old_or_too_many() -> None:
