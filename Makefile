@@ -10,7 +10,7 @@ PYTEST_OPTIONS ?=
 help:
 	@echo "make run    run the gateway on the quick-start configuration (Ctrl-C stops it)"
 	@echo "make test   install what the tests need, check the code, pass the tests"
-	@echo "make lint   format check, linter, import rules, types"
+	@echo "make lint   format check, linter, import rules, types, container file"
 	@echo "make bench  measure against nginx and write benchmarks/results/"
 	@echo "make docs   build the documentation into docs/_build/html"
 
@@ -37,6 +37,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	[ ! -x $(BIN)/hadolint ] || $(BIN)/hadolint conf/Containerfile
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
