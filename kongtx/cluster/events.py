@@ -8,6 +8,7 @@ another goes on when that one stops or dies.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from twisted.application.service import Service
@@ -72,6 +73,9 @@ class NoClusterEvents:
         """See L{IClusterEvents.subscribe}."""
         return lambda: None
 
+    def doubt(self) -> None:
+        """See L{IClusterEvents.doubt}: a database of its own tells nobody."""
+
 
 @implementer(IClusterEvents)
 class ClusterEvents(Service):
@@ -114,6 +118,7 @@ class ClusterEvents(Service):
         self._overlap = OVERLAP + propagation
         self._reach = reach_of(frequency, propagation)
         self._lives = life_of(frequency, propagation)
+        self._worker = worker
         self._reader = LogReader({node, worker}, self._reach, self._lives)
         self._heard = Seen()
         self._callbacks: dict[Scope, dict[str, list[Callback]]] = {"worker": {}, "node": {}}
@@ -126,6 +131,7 @@ class ClusterEvents(Service):
         self._unwatch: Callable[[], None] | None = None
         self._is_reader = False
         self._failed_since: float | None = None
+        self._doubts_until = -inf
 
     # IClusterEvents
 
@@ -141,6 +147,13 @@ class ClusterEvents(Service):
         callbacks = self._callbacks[scope].setdefault(channel, [])
         callbacks.append(callback)
         return lambda: callbacks.remove(callback)
+
+    def doubt(self) -> None:
+        """See L{IClusterEvents.doubt}."""
+        # The write may have been begun long ago, and may be finished only now.
+        self._doubts_until = self._clock.seconds() + self._reach
+        self._reader.own = {self._node}
+        self._want(self._reach)
 
     # Life
 
@@ -230,6 +243,8 @@ class ClusterEvents(Service):
 
     async def _read(self, overlap: float) -> None:
         began = self._clock.seconds()
+        if began > self._doubts_until:
+            self._reader.own = {self._node, self._worker}
         since = self._reader.since(overlap)
         failed_since = self._failed_since
         if failed_since is not None and began - failed_since > LONG_AWAY:

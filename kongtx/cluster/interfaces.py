@@ -38,3 +38,9 @@ class IClusterEvents(Interface):
             one of those that have.
         @return: a function that ends the subscription.
         """
+
+    def doubt() -> None:
+        """A write of this worker was not answered: for a while, what its writes tell is heard here.
+
+        Else other nodes would have it, should it have been done, and this one not.
+        """

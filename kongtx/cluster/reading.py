@@ -54,14 +54,14 @@ class LogReader:
 
     All moments are by the database's clock.
 
-    @param own: whose events are left out.
     @param reach: seconds before L{position} for which events are asked for again at most.
     @param lives: seconds after which events may be gone.
+    @ivar own: whose events are left out.
     @ivar position: up to when the log is known; L{None} at first.
     """
 
     def __init__(self, own: Collection[str], reach: float, lives: float) -> None:
-        self._own = own
+        self.own = own
         self._reach = reach
         self._lives = lives
         self._seen = Seen()
@@ -81,7 +81,7 @@ class LogReader:
         events = [
             event
             for event in page.events
-            if event.node_id not in self._own and self._seen.add(event.id, event.at)
+            if event.node_id not in self.own and self._seen.add(event.id, event.at)
         ]
         self._advance(page.now)
         return events

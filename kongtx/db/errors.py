@@ -136,14 +136,20 @@ class InvalidOffsetError(StoreError):
 
 
 class DatabaseError(StoreError):
-    """The database could not do its work; nothing of the operation has been kept."""
+    """The database could not do its work; nothing of the operation has been kept.
+
+    Of its kind L{DatabaseUnavailableError} a write may have been kept all the same.
+    """
 
     code = 8
     default_name = "database error"
 
 
 class DatabaseUnavailableError(DatabaseError):
-    """The database cannot be reached, or does not answer; later it may."""
+    """The database cannot be reached, or does not answer; later it may.
+
+    What a write was to do may be done nevertheless, when it is the answer that was lost.
+    """
 
 
 class InvalidSizeError(StoreError):

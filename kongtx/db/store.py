@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from kongtx.db import migrations
 from kongtx.db.dao import EntityStore
+from kongtx.db.errors import DatabaseUnavailableError
 from kongtx.db.interfaces import IConnector, IMigratable, IReplicated
 from kongtx.db.special import SPECIAL
 from kongtx.db.tables import Catalogue, Entity, Reference, Table
@@ -68,6 +69,7 @@ class Store(Mapping[str, EntityStore]):
         self.clock = clock
         self._reactor = reactor
         self._subscribers: list[Subscriber] = []
+        self._doubters: list[Callable[[], object]] = []
         self.catalogue = catalogue_of(registry.values())
         self._entities = {
             name: SPECIAL.get(name, EntityStore)(self, schema) for name, schema in registry.items()
@@ -113,6 +115,7 @@ class Store(Mapping[str, EntityStore]):
         made = Store(self.registry, connector, self._reactor, self.clock)
         made.primary = self.primary
         made._subscribers = self._subscribers
+        made._doubters = self._doubters
         return made
 
     async def _default_workspace(self) -> None:
@@ -139,12 +142,25 @@ class Store(Mapping[str, EntityStore]):
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
+    def when_in_doubt(self, doubter: Callable[[], object]) -> Callable[[], None]:
+        """Be told when the database did not answer a write: it may be done, or be done soon.
+
+        @return: a function that ends it.
+        """
+        self._doubters.append(doubter)
+        return lambda: self._doubters.remove(doubter)
+
     async def apply(self, writes: Sequence[Write]) -> list[list[Change]]:
         """Do all of the writes or none, and tell the subscribers.
 
         @return: for each write the rows that it changed.
         """
-        changes = await self.primary.apply(writes)
+        try:
+            changes = await self.primary.apply(writes)
+        except DatabaseUnavailableError:
+            for doubter in list(self._doubters):
+                doubter()
+            raise
         events = [self.event_of(change) for changed in changes for change in changed]
         if events:
             for subscriber in list(self._subscribers):

@@ -50,6 +50,7 @@ class Changes:
         self._token = ids.uuid4()
         self._endings: list[Callable[[], None]] = [
             store.subscribe(self._written_here),
+            store.when_in_doubt(events.doubt),
             bus.subscribe(STORE_CHANNEL, None, self._written_elsewhere),
             bus.subscribe("bus", "reconnected", self._bus_reconnected),
             bus.subscribe("cluster", "invalidate", self._invalidated_here),

@@ -174,6 +174,34 @@ def test_what_another_worker_wrote_is_heard_as_it_may_have_died(
     assert node.heard == [(0, "other's")]
 
 
+def test_what_this_worker_wrote_is_heard_for_a_while_after_an_answer_was_lost(node: Node) -> None:
+    [events] = node.workers
+    name = events._worker
+    node.log.leave(name, "one", "known")
+    node.pass_time(50)
+    node.log.leave(name, "one", "in doubt")
+    events.doubt()
+    node.pass_time(0.2)
+    assert node.heard == [(0, "in doubt")]
+    node.log.leave(name, "one", "late")
+    node.pass_time(10)
+    assert node.heard == [(0, "in doubt"), (0, "late")]
+    node.pass_time(60)
+    node.log.leave(name, "one", "known, too")
+    node.pass_time(60)
+    assert node.heard == [(0, "in doubt"), (0, "late")]
+
+
+def test_doubts_do_not_end_while_the_database_is_away(node: Node) -> None:
+    node.log.is_away = True
+    node.log.leave(node.workers[0]._worker, "one", "in doubt")
+    node.workers[0].doubt()
+    node.pass_time(20)
+    node.log.is_away = False
+    node.pass_time(5)
+    assert node.heard == [(0, "in doubt")]
+
+
 def test_an_event_waits_for_its_time_by_the_databases_clock(node: Node) -> None:
     node.log.leave("other", "all", "x", delay=8.0)
     node.pass_time(7.8)

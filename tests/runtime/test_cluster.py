@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_twisted
@@ -18,6 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from kongtx.cluster.events import ClusterEvents
+from kongtx.db.errors import DatabaseUnavailableError
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
 from tests.postgres_server import Database
@@ -259,6 +261,32 @@ async def test_what_was_written_during_an_outage_of_one_node_is_there_after_it(
         return await status(other, "/after") == 200
 
     await until(is_served)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_write_whose_answer_was_lost_is_in_force_where_it_was_made(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = pair
+    await one.store["plugins"].insert(
+        {"name": "request-termination", "config": {"status_code": 200}}
+    )
+    connector = one.store.primary
+    apply = connector.apply
+
+    async def lose_answer(writes: Any) -> Any:
+        await apply(writes)
+        raise DatabaseUnavailableError("no answer")
+
+    monkeypatch.setattr(connector, "apply", lambda writes: ensureDeferred(lose_answer(writes)))
+    with pytest.raises(DatabaseUnavailableError):
+        await one.store["routes"].insert({"paths": ["/r"]})
+    for gateway in pair:
+
+        async def is_served(gateway: GatewayUnderTest = gateway) -> bool:
+            return await status(gateway, "/r") == 200
+
+        await until(is_served, 5)
 
 
 async def _is_inserted(gateway: GatewayUnderTest, upstream: Upstream) -> bool:
