@@ -12,6 +12,20 @@ PAGE = (TOP / "docs" / "log-messages.rst").read_text()
 
 #: Of Twisted's loggers, and of the PDK's.
 LEVELS = frozenset({"warn", "error", "critical", "failure", "err", "crit", "alert", "emerg"})
+#: Errors for which a node does not start, or does not reload.
+AT_THE_START = frozenset(
+    {
+        "DeclarativeFileError",
+        "KongtxError",
+        "ListenError",
+        "LogFileError",
+        "LogFormatError",
+        "PluginError",
+        "PrefixError",
+        "RuntimeSetupError",
+        "UserError",
+    }
+)
 #: Templates that are nothing but what was found elsewhere, and told there.
 PASSED_ON = frozenset({"{message}", "{warning}", "{error}"})
 
@@ -38,6 +52,22 @@ def templates(source: str) -> Iterator[str]:
                 yield str(template.value)
 
 
+def reasons(source: str) -> Iterator[str]:
+    """What a module's errors say for which a node does not start."""
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args):
+            continue
+        if ast.unparse(node.exc.func) in AT_THE_START:
+            text = node.exc.args[0]
+            if isinstance(text, ast.Constant):
+                yield str(text.value)
+            elif isinstance(text, ast.JoinedStr):
+                parts = (
+                    part.value if isinstance(part, ast.Constant) else "…" for part in text.values
+                )
+                yield "".join(str(part) for part in parts).replace("\n", " ")
+
+
 def logged() -> set[str]:
     found: set[str] = set()
     for path in (TOP / "kongtx").rglob("*.py"):
@@ -45,9 +75,14 @@ def logged() -> set[str]:
     return found - PASSED_ON
 
 
+def terms(text: str) -> list[str]:
+    """What a part of the page explains."""
+    lines = re.findall(r"^``.+``$", text, re.MULTILINE)
+    return [term for line in lines for term in line[2:-2].split("``, ``")]
+
+
 def explained() -> list[str]:
-    terms = re.findall(r"^``.+``$", PAGE, re.MULTILINE)
-    return [template for term in terms for template in term[2:-2].split("``, ``")]
+    return terms(PAGE[PAGE.index("Starting and stopping\n") :])
 
 
 def test_templates_are_found_where_they_are_named_and_where_they_are_not() -> None:
@@ -71,3 +106,12 @@ def test_no_line_is_explained_that_is_never_written() -> None:
 
 def test_no_line_is_explained_twice() -> None:
     assert len(explained()) == len(set(explained()))
+
+
+def test_every_reason_for_not_starting_is_explained() -> None:
+    found: set[str] = set()
+    for path in [*(TOP / "kongtx/runtime").rglob("*.py"), TOP / "kongtx/plugins/discovery.py"]:
+        found.update(reasons(path.read_text()))
+    assert len(found) > 15
+    part = PAGE.split("When a node does not start")[1].split("Starting and stopping")[0]
+    assert sorted(found - set(terms(part))) == []
