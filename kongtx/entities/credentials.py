@@ -286,6 +286,24 @@ def session() -> tuple[Schema, ...]:
     return (sessions,)
 
 
+def mtls_auth() -> tuple[Schema, ...]:
+    """Names in certificates that stand for consumers, of one authority or of any."""
+    credentials = Schema(
+        "mtls_auth_credentials",
+        {
+            **_owned(),
+            "subject_name": string(required=True, len_min=1),
+            "ca_certificate": foreign("ca_certificates", on_delete="cascade"),
+            "tags": t.tags(),
+        },
+        cache_key=["subject_name", "ca_certificate"],
+        workspaceable=True,
+        admin_path="mtls-auths",
+        nested_name="mtls-auth",
+    )
+    return (credentials,)
+
+
 def acme() -> tuple[Schema, ...]:
     """Accounts, challenges and certificates of acme."""
     storage = Schema(
@@ -322,6 +340,7 @@ PLUGIN_ENTITIES = {
     "oauth2": oauth2,
     "session": session,
     "acme": acme,
+    "mtls-auth": mtls_auth,
     "rate-limiting": rate_limiting,
     "response-ratelimiting": response_ratelimiting,
 }

@@ -94,8 +94,33 @@ class Authorities:
     allows_partial: bool = False
 
 
+@attrs.frozen
+class Verdict:
+    """What comes of verifying a certificate.
+
+    @ivar why: it is not believed; L{None} if it is.
+    @ivar authorities: fingerprints (SHA-256) of those that it leads to, the nearest first.
+    """
+
+    why: str | None
+    authorities: tuple[bytes, ...] = ()
+
+
+def fingerprint_of(pem: str) -> bytes:
+    """What L{Verdict.authorities} has for a certificate in PEM form.
+
+    @raise ValueError: it cannot be read.
+    """
+    return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256())
+
+
 def refusal_of(chain: Sequence[bytes], authorities: Authorities) -> str | None:
-    """Why a client's certificate is not believed; L{None} if it is.
+    """Why a client's certificate is not believed, as L{verdict_of}; L{None} if it is."""
+    return verdict_of(chain, authorities).why
+
+
+def verdict_of(chain: Sequence[bytes], authorities: Authorities) -> Verdict:
+    """Whether a client's certificate is believed, and why.
 
     @param chain: certificates in DER: the client's, and what it sent to prove it.
     @raise UnusableAuthority: an authority's certificate or list cannot be read.
@@ -103,13 +128,13 @@ def refusal_of(chain: Sequence[bytes], authorities: Authorities) -> str | None:
     try:
         leaf, *others = (x509.load_der_x509_certificate(each) for each in chain)
         if not _is_for_clients(leaf):
-            return "unsuitable certificate purpose"
+            return Verdict("unsuitable certificate purpose")
     except ValueError:
-        return "unreadable certificate"
-    code, why = _verify(leaf, others, authorities, authorities.mode != SKIP)
+        return Verdict("unreadable certificate")
+    code, verdict = _verify(leaf, others, authorities, authorities.mode != SKIP)
     if code in _NO_LIST and authorities.mode == IGNORE_CA_ERROR:
-        code, why = _verify(leaf, others, authorities, False)
-    return why
+        _, verdict = _verify(leaf, others, authorities, False)
+    return verdict
 
 
 def _is_for_clients(certificate: x509.Certificate) -> bool:
@@ -126,16 +151,17 @@ def _verify(
     others: Iterable[x509.Certificate],
     authorities: Authorities,
     revocations: bool,
-) -> tuple[int, str | None]:
-    """OpenSSL's code and words for what is wrong."""
+) -> tuple[int, Verdict]:
+    """OpenSSL's code for what is wrong, and what comes of it."""
     store = _store(authorities, revocations)
     wrapped = [crypto.X509.from_cryptography(each) for each in (leaf, *others)]
     try:
-        crypto.X509StoreContext(store, wrapped[0], wrapped[1:]).verify_certificate()
+        found = crypto.X509StoreContext(store, wrapped[0], wrapped[1:]).get_verified_chain()
     except crypto.X509StoreContextError as error:
         code: Any = error.errors[0] if error.errors else 0
-        return int(code), str(error)
-    return 0, None
+        return int(code), Verdict(str(error))
+    above = (each.to_cryptography().fingerprint(hashes.SHA256()) for each in found[1:])
+    return 0, Verdict(None, tuple(above))
 
 
 @lru_cache(maxsize=64)

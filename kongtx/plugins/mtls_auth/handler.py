@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
 
+from kongtx.entities.credentials import mtls_auth as entities
 from kongtx.lib.deferred import then
 from kongtx.pdk.kong import Kong
 from kongtx.plugins.authentication import AuthenticationPlugin, Entity, Identity, Refused
 from kongtx.plugins.mtls_auth.schema import subschema
 from kongtx.tls.errors import UnusableAuthority
-from kongtx.tls.peer import Authorities, CertificateFacts, facts_of, refusal_of
+from kongtx.tls.peer import (
+    Authorities,
+    CertificateFacts,
+    Verdict,
+    facts_of,
+    fingerprint_of,
+    verdict_of,
+)
 
 #: Outcomes that are remembered by each configuration.
 _REMEMBERED = 4096
@@ -30,11 +39,11 @@ _Chain = tuple[bytes, ...]
 class _Prepared:
     """A configuration, and what came of the certificates that it has met.
 
-    @ivar outcomes: until when (seconds) what is wrong with a chain is known, for authorities.
+    @ivar outcomes: until when (seconds) the verdict on a chain is known, for authorities.
     """
 
     config: Mapping[str, Any]
-    outcomes: dict[tuple[bytes, Authorities], tuple[float, str | None]] = attrs.Factory(dict)
+    outcomes: dict[tuple[bytes, Authorities], tuple[float, Verdict]] = attrs.Factory(dict)
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field of the configuration."""
@@ -50,6 +59,7 @@ class MutualTLSAuth(AuthenticationPlugin):
     name = "mtls-auth"
     priority = 1600
     subschema = subschema()
+    entities = entities()
     asks_client_certificate = True
 
     def prepare(self, config: Mapping[str, Any]) -> _Prepared:
@@ -66,49 +76,58 @@ class MutualTLSAuth(AuthenticationPlugin):
         return self._identify(chain, config, kong)
 
     async def _identify(self, chain: _Chain, config: _Prepared, kong: Kong) -> Identity:
-        texts = []
+        texts: dict[str, str] = {}
         for key in config["ca_certificates"]:
             found = kong.node.cache.get(f"ca_certificates:{key}:::::", _load_authority, kong, key)
             authority = await _settled(found)
             if authority is None:
                 kong.log.err("CA certificate {id} does not exist", id=key)
             else:
-                texts.append(authority["cert"])
+                texts[key] = authority["cert"]
         authorities = Authorities(
-            tuple(texts),
+            tuple(texts.values()),
             tuple(config["crls"]),
             config["revocation_check_mode"],
             config["allow_partial_chain"],
         )
-        why = _outcome(chain, authorities, config, kong)
-        if why is not None:
-            kong.client.tls.set_client_verify(f"FAILED:{why}")
-            kong.log.info("a client's certificate is refused: {why}", why=why)
+        verdict = _outcome(chain, authorities, config, kong)
+        if verdict.why is not None:
+            kong.client.tls.set_client_verify(f"FAILED:{verdict.why}")
+            kong.log.info("a client's certificate is refused: {why}", why=verdict.why)
             raise Refused(401, "TLS certificate failed verification")
         kong.client.tls.set_client_verify("SUCCESS")
         facts = facts_of(chain[0])
         if config["skip_consumer_lookup"]:
             return _without_consumer(facts, config, kong)
-        return await _consumer_of(facts, config["consumer_by"], kong)
+        above = [key for key, text in texts.items() if _fingerprint(text) in verdict.authorities]
+        identity = await _by_credential(facts, above, kong)
+        if identity is None:
+            identity = await _by_name(facts, config["consumer_by"], kong)
+        if identity is None:
+            identity = await _default(facts, config["default_consumer"], kong)
+        return identity
 
 
-def _outcome(chain: _Chain, authorities: Authorities, config: _Prepared, kong: Kong) -> str | None:
-    """What is wrong with a certificate; looked at again when C{cache_ttl} is over."""
+def _outcome(chain: _Chain, authorities: Authorities, config: _Prepared, kong: Kong) -> Verdict:
+    """What comes of a certificate; looked at again when C{cache_ttl} is over."""
     now = kong.node.clock.seconds()
     # Anybody can send many long chains: what is kept of them must be short.
     key = _digest(chain), authorities
-    until, why = config.outcomes.get(key, (now, None))
-    if until > now:
-        return why
+    known = config.outcomes.get(key)
+    if known is not None and known[0] > now:
+        return known[1]
     try:
-        why = refusal_of(chain, authorities)
+        verdict = verdict_of(chain, authorities)
     except UnusableAuthority as error:
         kong.log.err("no client's certificate can be verified: {error}", error=str(error))
-        return "no usable authority"
+        return Verdict("no usable authority")
     if len(config.outcomes) >= _REMEMBERED:
         config.outcomes.clear()
-    config.outcomes[key] = now + config["cache_ttl"], why
-    return why
+    config.outcomes[key] = now + config["cache_ttl"], verdict
+    return verdict
+
+
+_fingerprint = lru_cache(maxsize=256)(fingerprint_of)
 
 
 def _digest(chain: _Chain) -> bytes:
@@ -129,17 +148,59 @@ def _without_consumer(facts: CertificateFacts, config: _Prepared, kong: Kong) ->
     return Identity(None, {"id": facts.fingerprint}, facts.subject)
 
 
-async def _consumer_of(facts: CertificateFacts, fields: Sequence[str], kong: Kong) -> Identity:
-    """The consumer of the first name that one has: alternative names first, then common names."""
-    names: Iterable[str] = dict.fromkeys((*facts.alternative_names, *facts.common_names))
-    for name in names:
+def _names_in(facts: CertificateFacts) -> Iterable[str]:
+    """The names that a certificate gives: alternative names first, then common names."""
+    return dict.fromkeys((*facts.alternative_names, *facts.common_names))
+
+
+async def _by_credential(
+    facts: CertificateFacts, authorities: Sequence[str], kong: Kong
+) -> Identity | None:
+    """Who a credential says the first name is that has one; one for an authority counts first.
+
+    @param authorities: ids of the C{ca_certificates} that the certificate leads to.
+    """
+    for name in _names_in(facts):
+        for authority in (*authorities, None):
+            key = f"mtls_auth_credentials:{name}:{authority or ''}::::"
+            found = kong.node.cache.get(key, _load_credential, kong, name, authority)
+            credential: Entity | None = await _settled(found)
+            if credential is None:
+                continue
+            consumer = await _settled(kong.node.consumer_by_id(credential["consumer"]["id"]))
+            if consumer is not None:
+                return Identity(consumer, credential, name)
+    return None
+
+
+async def _by_name(facts: CertificateFacts, fields: Sequence[str], kong: Kong) -> Identity | None:
+    """The consumer of the first name that one has."""
+    for name in _names_in(facts):
         for field in fields:
             key = f"consumers_by_{field}:{name}"
             found = kong.node.cache.get(key, _load_consumer, kong, field, name)
             consumer: Entity | None = await _settled(found)
             if consumer is not None:
                 return Identity(consumer, {"id": consumer["id"]}, name)
+    return None
+
+
+async def _default(facts: CertificateFacts, default: str | None, kong: Kong) -> Identity:
+    """Who clients are that the store does not know."""
+    if default is not None:
+        consumer = await _settled(kong.node.consumer(default, by_username=True))
+        if consumer is not None:
+            return Identity(consumer, {"id": consumer["id"]}, facts.subject)
+        kong.log.err("default_consumer {consumer} does not exist", consumer=default)
     raise Refused(401, "Unauthorized")
+
+
+async def _load_credential(kong: Kong, name: str, authority: str | None) -> Any:
+    wanted = {
+        "subject_name": name,
+        "ca_certificate": None if authority is None else {"id": authority},
+    }
+    return await kong.db["mtls_auth_credentials"].select_by_cache_key(wanted)
 
 
 async def _load_authority(kong: Kong, key: str) -> Any:

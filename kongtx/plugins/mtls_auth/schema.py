@@ -14,6 +14,7 @@ def _config() -> Field:
         {
             "anonymous": string(),
             "consumer_by": array(by, required=True, default=["username", "custom_id"]),
+            "default_consumer": string(),
             "ca_certificates": array(string(uuid=True), required=True, len_min=1),
             "crls": array(string(custom_validator=check_revocations), required=True, default=[]),
             "skip_consumer_lookup": boolean(required=True, default=False),

@@ -123,3 +123,64 @@ async def test_changes_of_consumers_and_authorities_count_at_once(
     assert (await get(port, context=context)).status == 401
     again = showing("later.test", number=1, common_name="c-9")
     assert (await get(port, context=again)).status == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_credential_says_whose_a_name_is_for_an_authority_or_for_all(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    other = "00000000-0000-4000-8000-00000000000b"
+    declared_entities = entities(upstream, ca_certificates=[CA, other])
+    declared_entities["ca_certificates"].append({"cert": ca_pem(1), "id": other})
+    gateway = await make_gateway(declared_entities, **LISTEN)
+    port = port_of(gateway.url)
+
+    async def consumer(context: ssl.SSLContext) -> str | None:
+        seen = await get(port, context=context)
+        if seen.status != 200:
+            return None
+        received = upstream.received.pop()
+        return received.header("x-consumer-username")
+
+    one, two = showing("shared.test"), showing("shared.test", number=1)
+    assert [await consumer(each) for each in (one, two)] == [None, None]
+    admin = gateway.admin
+    made = await admin.post("/consumers/other/mtls-auth", json={"subject_name": "shared.test"})
+    assert made.status == 201
+    assert [await consumer(each) for each in (one, two)] == ["other", "other"]
+    body = {"subject_name": "shared.test", "ca_certificate": {"id": other}}
+    special = await admin.post("/consumers/guest/mtls-auth", json=body)
+    assert special.status == 201
+    assert [await consumer(each) for each in (one, two)] == ["other", "guest"]
+    assert (await admin.post("/consumers/guest/mtls-auth", json=body)).status == 409
+    # A credential counts before the consumer's own name.
+    named = {"subject_name": "client.test"}
+    await admin.post("/consumers/guest/mtls-auth", json=named)
+    assert await consumer(showing("client.test")) == "guest"
+
+    listed = (await admin.get("/mtls-auths")).json["data"]
+    assert sorted(each["subject_name"] for each in listed) == [
+        "client.test", "shared.test", "shared.test",
+    ]  # fmt: skip
+    assert (await admin.request("DELETE", f"/mtls-auths/{special.json['id']}")).status == 204
+    assert [await consumer(each) for each in (one, two)] == ["other", "other"]
+    assert (await admin.request("DELETE", "/consumers/other")).status == 204
+    assert await consumer(one) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_default_consumer_is_who_nobody_knows(
+    make_gateway: Make, upstream: Upstream, errors: list[str]
+) -> None:
+    gateway = await make_gateway(entities(upstream, default_consumer="guest"), **LISTEN)
+    port = port_of(gateway.url)
+    for context, name in ((showing("nobody.test"), "guest"), (showing("client.test"),
+                                                              "client.test")):  # fmt: skip
+        assert (await get(port, context=context)).status == 200
+        received = upstream.received.pop()
+        assert received.header("x-consumer-username") == name
+        assert received.header("x-anonymous-consumer") is None
+    assert (await get(port, context=showing("nobody.test", number=1))).status == 401
+    await gateway.admin.request("DELETE", "/consumers/guest")
+    assert (await get(port, context=showing("nobody.test"))).status == 401
+    assert errors == ["default_consumer guest does not exist"]
