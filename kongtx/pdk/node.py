@@ -20,6 +20,7 @@ from kongtx.lib.ids import is_uuid
 from kongtx.lib.memory import resident_bytes, shown_size
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.telemetry import LogRecords
+from kongtx.tls.expiry import CertificateInUse
 from kongtx.tls.interfaces import IServerNames
 
 Consumer = Mapping[str, Any]
@@ -47,6 +48,7 @@ class Node:
     @ivar cluster_events: tells other nodes, and hears them; C{kong.cluster_events}.
     @ivar leases: names that one worker of the node holds at a time; L{None} for a worker alone.
     @ivar server_names: certificates that plugins keep, at proxy listeners; L{None} without any.
+    @ivar certificates_in_use: all that the node shows or trusts.
     @ivar telemetry: what plugins gave to C{kong.telemetry.log}, for whoever exports it.
     @ivar shared: for plugins, whatever they keep for the life of the worker, by keys of their own.
     @ivar closing: called when the worker stops; may return Deferreds, which are waited for a while.
@@ -70,6 +72,7 @@ class Node:
     cluster_events: IClusterEvents = attrs.Factory(NoClusterEvents)
     leases: ILeases | None = None
     server_names: IServerNames | None = None
+    certificates_in_use: Callable[[], Iterable[CertificateInUse]] = tuple
     telemetry: LogRecords = attrs.Factory(LogRecords)
     hostname: str = attrs.Factory(socket.gethostname)
     shared: dict[Any, Any] = attrs.Factory(dict)

@@ -124,6 +124,7 @@ class GatewayNode(MultiService):
         )
         self.listener_tls.hooks.append(self._run_certificate_phase)
         self.plugin_node.server_names = self.listener_tls
+        self.plugin_node.certificates_in_use = self.listener_tls.in_use
         self.client_material = client_material(conf, self.plugin_node.resolve_vault)
         self.health = HealthChecks(
             self.balancers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from kongtx.tls.client import ClientMaterial
 from kongtx.tls.clients import ClientVerification
 from kongtx.tls.contexts import server_context
 from kongtx.tls.errors import TLSError
-from kongtx.tls.expiry import report_expiry
+from kongtx.tls.expiry import CertificateInUse, report_expiry
 from kongtx.tls.handshake import Handshake
 from kongtx.tls.interfaces import IServerNames
 from kongtx.tls.listening import CertificateChooser, Hook, SharedTickets
@@ -89,6 +89,7 @@ class ListenerTLS:
         }
         self.hooks: list[Hook] = [self._ask]
         self.validations = Validations()
+        self._of_plugins: dict[str, Pair] = {}
         self._wanting = wanting
         self._asked = AskedNames()
         self._listeners: list[Listener] = []
@@ -133,6 +134,10 @@ class ListenerTLS:
         """See L{IServerNames.show}."""
         for certificates in self.certificates.values():
             certificates.show(name, pair)
+        if pair is None:
+            self._of_plugins.pop(name, None)
+        else:
+            self._of_plugins[name] = pair
 
     def prove(self, name: str, pair: Pair | None) -> None:
         """See L{IServerNames.prove}."""
@@ -158,20 +163,40 @@ class ListenerTLS:
             handshake.request_client_certificate()
 
     def warn_of_expiry(self, now: datetime.datetime) -> None:
-        """Log which certificates have expired or are about to."""
-        kinds = {listener.kind for listener in self._listeners}
-        pairs = [pair for kind in kinds for pair in configured_pairs(self._conf, kind)]
-        shown = client_pair(self._conf)
-        for pair in pairs if shown is None else [*pairs, shown]:
-            report_expiry(pair.what, pair.chain, now)
-        for row in self._rows.get("certificates", {}).values():
+        """Log which certificates have expired or are about to, and which cannot be read."""
+        for each in self.in_use(partial(log.error, "{what}: {error}")):
+            report_expiry(each.what, each.chain, now)
+
+    def in_use(
+        self, failed: Callable[..., object] = lambda **_: None
+    ) -> Iterator[CertificateInUse]:
+        """All certificates that the node shows or trusts.
+
+        @param failed: called with C{what} and C{error} for those that cannot be read.
+        """
+        yield from self._configured_in_use(failed)
+        # What changes meanwhile is for the next time.
+        for row in list(self._rows.get("certificates", {}).values()):
             try:
                 for pair in pairs_of(row, self._resolve):
-                    report_expiry(pair.what, pair.chain, now)
+                    yield CertificateInUse("certificates", row["id"], pair.chain)
             except KongtxError as error:
-                log.error("certificate {id}: {error}", id=row["id"], error=str(error))
-        for row in self._rows.get("ca_certificates", {}).values():
-            report_expiry(f"CA certificate {row['id']}", row["cert"], now)
+                failed(what=f"certificate {row['id']}", error=str(error))
+        for row in list(self._rows.get("ca_certificates", {}).values()):
+            yield CertificateInUse("ca_certificates", row["id"], row["cert"])
+        for name, pair in list(self._of_plugins.items()):
+            yield CertificateInUse("plugin", name, pair.chain)
+
+    def _configured_in_use(self, failed: Callable[..., object]) -> Iterator[CertificateInUse]:
+        try:
+            kinds = dict.fromkeys(listener.kind for listener in self._listeners)
+            pairs = [pair for kind in kinds for pair in configured_pairs(self._conf, kind)]
+            shown = client_pair(self._conf)
+        except OSError as error:
+            failed(what="a configured certificate", error=str(error))
+            return
+        for pair in pairs if shown is None else [*pairs, shown]:
+            yield CertificateInUse("configuration", pair.what, pair.chain)
 
     def stop(self) -> None:
         """Change ticket keys no more."""

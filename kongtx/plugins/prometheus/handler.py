@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twisted.internet.task import deferLater
+
 from kongtx._version import KONG_VERSION
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.node import Node
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.prometheus.metrics import Counts, RequestMetrics, gauge, merged, render
 from kongtx.plugins.prometheus.schema import subschema
+from kongtx.tls.expiry import validity_of
 
 _CONTENT_TYPE = "text/plain; charset=UTF-8"
 #: The name under which workers give each other their counts.
 _COLLECT = "prometheus.counts"
+#: Certificates that are looked at before others have their turn.
+_READ_AT_ONCE = 200
 _STATES = ("accepted", "handled", "active", "reading", "writing", "waiting")
 _HEALTHS = ("healthchecks_off", "healthy", "unhealthy", "dns_error")
 
@@ -90,6 +95,7 @@ class Prometheus(Plugin):
                 statistics[name] = statistics.get(name, 0) + value
         counts = _node_gauges(node, statistics)
         counts.update(await _datastore(node))
+        counts.update(await _certificates(node))
         if self._configs:
             counts.update(merged(answer["counts"] for answer in answers))
             counts["kong_nginx_metric_errors"] = [
@@ -146,6 +152,25 @@ async def _datastore(node: Node) -> Counts:
     except Exception:  # whatever keeps the database from answering, it is not reachable
         reachable = 0
     return gauge("kong_datastore_reachable", "Whether the database answers", [({}, reachable)])
+
+
+async def _certificates(node: Node) -> Counts:
+    ends: dict[tuple[str, str, str], float] = {}
+    for number, each in enumerate(node.certificates_in_use(), 1):
+        validity = validity_of(each.chain)
+        if validity is not None:
+            # Of the two that one entity may have, the first to end counts.
+            key = each.source, each.id, validity.subject
+            end = validity.end.timestamp()
+            ends[key] = min(end, ends.get(key, end))
+        if number % _READ_AT_ONCE == 0:
+            await deferLater(node.clock, 0)
+    labels = ("source", "id", "subject")
+    return gauge(
+        "kong_certificate_expiry_timestamp_seconds",
+        "When certificates end to be valid, in seconds since 1970",
+        [(dict(zip(labels, key, strict=True)), end) for key, end in ends.items()],
+    )
 
 
 def _health(node: Node) -> Counts:

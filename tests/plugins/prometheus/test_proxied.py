@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest_twisted
 import treq
 from prometheus_client.parser import text_string_to_metric_families
+
+from kongtx.tls.pairs import Pair
+from tests.tls.kit import chain_pem, entity, issued, key_pem
 
 SWITCHES = (
     *("per_consumer", "status_code_metrics", "latency_metrics", "bandwidth_metrics"),
@@ -67,6 +71,7 @@ async def test_without_a_configuration_only_the_node_is_shown(make_gateway: Any)
     gateway = await make_gateway()
     found = await metrics(gateway.status_url)
     assert sorted(found) == [
+        "kong_certificate_expiry_timestamp_seconds",
         "kong_datastore_reachable",
         "kong_memory_lua_shared_dict_bytes",
         "kong_memory_lua_shared_dict_total_bytes",
@@ -89,3 +94,27 @@ async def test_a_switch_that_is_off_costs_no_metric(make_gateway: Any, upstream:
     found = await metrics(gateway.status_url)
     assert found["kong_http_requests"] == []
     assert "kong_upstream_target_health" not in found
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_end_of_each_certificate_is_shown(make_gateway: Any) -> None:
+    end = datetime.datetime(2040, 1, 2, tzinfo=datetime.UTC)
+    key = "00000000-0000-4000-8000-00000000000a"
+    leaf = issued("a.test", common_name="whose", not_after=end)
+    gateway = await make_gateway(
+        {"certificates": [{**entity(leaf, "a.test"), "id": key}]},
+        proxy_listen="127.0.0.1:0 ssl",
+    )
+    plain = issued("b.test", not_after=end + datetime.timedelta(days=1))
+    gateway.node.listener_tls.show("b.test", Pair(chain_pem(plain), key_pem(plain)))
+    found = await metrics(gateway.status_url)
+    samples = {
+        (each.labels["source"], each.labels["id"], each.labels["subject"]): each.value
+        for each in found["kong_certificate_expiry_timestamp_seconds"]
+    }
+    made = samples.pop(("configuration", "ssl_cert", "localhost"))
+    assert made > datetime.datetime.now(datetime.UTC).timestamp()
+    assert samples == {
+        ("certificates", key, "whose"): end.timestamp(),
+        ("plugin", "b.test", "b.test"): end.timestamp() + 86400,
+    }
