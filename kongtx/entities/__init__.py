@@ -31,9 +31,8 @@ DEFAULT_WORKSPACE = "0dc6f45b-8f8d-40d2-a504-473544ee190b"
 def core_registry(options: EntityOptions | None = None) -> SchemaRegistry:
     """A new registry with all core entities and no plugin.
 
-    Args:
-        options: router flavor, vaults and the router's validators; the defaults accept any
-            expression that the router might refuse.
+    @param options: router flavor, vaults and the router's validators; the defaults accept any
+        expression that the router might refuse.
     """
     options = options or EntityOptions()
     return SchemaRegistry(

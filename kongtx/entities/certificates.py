@@ -48,7 +48,7 @@ def _kinds_differ(entity: Mapping[str, Any]) -> str | None:
 def certificates() -> Schema:
     """The schema of certificates.
 
-    ``snis`` is no column: the Admin API keeps it as rows of ``snis``.
+    C{snis} is no column: the Admin API keeps it as rows of C{snis}.
     """
     return Schema(
         "certificates",
@@ -96,7 +96,7 @@ def snis() -> Schema:
 
 
 def ca_certificates(options: EntityOptions) -> Schema:
-    """The schema of authorities' certificates; ``cert_digest`` is computed on writes."""
+    """The schema of authorities' certificates; C{cert_digest} is computed on writes."""
     return Schema(
         "ca_certificates",
         {

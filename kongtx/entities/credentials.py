@@ -1,6 +1,6 @@
 """The entities that bundled plugins bring: credentials of consumers, tokens, sessions.
 
-Each function gives the entities of one plugin, for ``SchemaRegistry.register_plugin``.
+Each function gives the entities of one plugin, for C{SchemaRegistry.register_plugin}.
 """
 
 from __future__ import annotations
@@ -174,9 +174,8 @@ def check_redirect_uri(value: str) -> str | None:
 def hash_secret(secret: str, salt: bytes | None = None) -> str:
     """A secret as a PBKDF2 hash in PHC form, as oauth2 keeps it when told to.
 
-    Args:
-        secret: in clear.
-        salt: 16 random bytes when not given.
+    @param secret: in clear.
+    @param salt: 16 random bytes when not given.
     """
     salt = os.urandom(_SALT_LENGTH) if salt is None else salt
     digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, _PBKDF2_ROUNDS, _PBKDF2_LENGTH)

@@ -53,7 +53,7 @@ def parameters() -> Schema:
 
 
 def tags() -> Schema:
-    """The schema of the answers of ``/tags``; no table has it."""
+    """The schema of the answers of C{/tags}; no table has it."""
     return Schema(
         "tags",
         {

@@ -20,13 +20,12 @@ def accept_expression(route: Mapping[str, Any]) -> str | None:
 class EntityOptions:
     """Settings that change the core schemas.
 
-    Args:
-        router_flavor: ``traditional_compatible``, ``traditional`` or ``expressions``; the last adds
-            ``expression`` and ``priority`` to routes.
-        vaults: names of the installed vaults, which prefixes may not be.
-        check_regex: says what is wrong with a route's regular expression.
-        check_expression: says why the router could not build a route (given as an entity).
-        clock: seconds since 1970, to know expired certificates.
+    @ivar router_flavor: C{traditional_compatible}, C{traditional} or C{expressions}; the last
+        adds C{expression} and C{priority} to routes.
+    @ivar vaults: names of the installed vaults, which prefixes may not be.
+    @ivar check_regex: says what is wrong with a route's regular expression.
+    @ivar check_expression: says why the router could not build a route (given as an entity).
+    @ivar clock: seconds since 1970, to know expired certificates.
     """
 
     router_flavor: str = "traditional_compatible"

@@ -1,4 +1,4 @@
-"""Plugins: what is done to requests, where. ``config`` is as the named plugin defines it."""
+"""Plugins: what is done to requests, where. C{config} is as the named plugin defines it."""
 
 from __future__ import annotations
 

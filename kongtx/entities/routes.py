@@ -124,9 +124,8 @@ def check_route(
 ) -> str | None:
     """What keeps the router from building a route.
 
-    Args:
-        route: the fields that the router reads.
-        build: says why a route cannot be compiled.
+    @param route: the fields that the router reads.
+    @param build: says why a route cannot be compiled.
     """
     expression = route.get("expression") is not None
     others = any(route.get(name) for name in _MATCHERS)

@@ -17,7 +17,7 @@ def _time_limit() -> Field:
 
 
 def expand_url(url: str | None) -> dict[str, Any]:
-    """What the ``url`` shorthand stands for; a missing host or path becomes null."""
+    """What the C{url} shorthand stands for; a missing host or path becomes null."""
     parts = parse_url(url) if url is not None else None
     if parts is None:
         return {}

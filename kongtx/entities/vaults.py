@@ -8,7 +8,7 @@ from kongtx.schema import typedefs as t
 
 
 def schema(options: EntityOptions) -> Schema:
-    """The schema of vaults, with the bundled vault ``env``."""
+    """The schema of vaults, with the bundled vault C{env}."""
     made = Schema(
         "vaults",
         {

@@ -1,6 +1,6 @@
 """The configuration schemas of the bundled plugins, without the plugins themselves.
 
-For what reads or checks configuration and runs no plugin: ``kongtx config parse``, documents.
+For what reads or checks configuration and runs no plugin: C{kongtx config parse}, documents.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ _DATABASE_MATTERS = frozenset(("acme", "rate-limiting", "response-ratelimiting")
 def subschema(name: str, *, dbless: bool = False) -> Subschema:
     """The configuration schema of a bundled plugin.
 
-    Args:
-        name: one of ``BUNDLED``.
-        dbless: whether there is no database; some settings need one.
+    @param name: one of C{BUNDLED}.
+    @param dbless: whether there is no database; some settings need one.
     """
     module = import_module(f"kongtx.plugins.{name.replace('-', '_')}.schema")
     made: Subschema = (

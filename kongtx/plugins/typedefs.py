@@ -1,7 +1,7 @@
 """Parts of configuration schemas that several plugins share.
 
-Source: Kong: ``kong/tools/redis/schema.lua``, ``kong/tools/queue_schema.lua``,
-``kong/observability/tracing/propagation/schema.lua``.
+Source: Kong: C{kong/tools/redis/schema.lua}, C{kong/tools/queue_schema.lua},
+C{kong/observability/tracing/propagation/schema.lua}.
 """
 
 from __future__ import annotations
@@ -39,14 +39,13 @@ def deprecated(
     path: Sequence[str] | None = None,
     how: str = "is deprecated",
 ) -> dict[str, Any]:
-    """The ``deprecation`` of a field.
+    """The C{deprecation} of a field.
 
-    Args:
-        plugin: as the message names it.
-        old, new: the dotted names of the field and of what to use instead.
-        old_default: a value that does not deserve a warning.
-        path: where, in the same record, the value now is; reads show it under the old name too.
-        how: what has become of the field.
+    @param plugin: as the message names it.
+    @param old, new: the dotted names of the field and of what to use instead.
+    @param old_default: a value that does not deserve a warning.
+    @param path: where, in the same record, the value now is; reads show it under the old name too.
+    @param how: what has become of the field.
     """
     out: dict[str, Any] = {
         "message": f"{plugin}: {old} {how}, please use {new} instead",
@@ -75,7 +74,7 @@ def redis(
     more: Mapping[str, Field] | None = None,
     shorthand_fields: Mapping[str, Field] | None = None,
 ) -> Field:
-    """How to reach a Redis server; ``more`` are fields that follow the usual ones."""
+    """How to reach a Redis server; C{more} are fields that follow the usual ones."""
     return record(
         {
             "host": t.host(),
@@ -94,7 +93,7 @@ def redis(
 
 
 def redis_shorthands(plugin: str) -> dict[str, Field]:
-    """The flat ``redis_...`` fields of old, which the record ``redis`` has replaced."""
+    """The flat C{redis_...} fields of old, which the record C{redis} has replaced."""
     fields: dict[str, tuple[Callable[..., Field], dict[str, Any]]] = {
         "host": (string, {}),
         "port": (integer, {}),
@@ -159,9 +158,8 @@ _PERIODS = ("second", "minute", "hour", "day", "month", "year")
 def check_periods(limits: Mapping[str, Any], article: str) -> str | None:
     """Longer periods may not have lower limits than shorter ones.
 
-    Args:
-        limits: by period; None where there is none.
-        article: how the text starts (``The`` or ``the``).
+    @param limits: by period; None where there is none.
+    @param article: how the text starts (C{The} or C{the}).
     """
     given = [(name, limits[name]) for name in _PERIODS if limits.get(name) is not None]
     for index, (lower, least) in enumerate(given):

@@ -1,6 +1,6 @@
-"""Checks over several fields of an entity (Kong's ``entity_checks``).
+"""Checks over several fields of an entity (Kong's C{entity_checks}).
 
-A check is data (``to_json`` is what ``/schemas`` shows) that ``bind`` compiles against the fields
+A check is data (C{to_json} is what C{/schemas} shows) that C{bind} compiles against the fields
 of a schema. It runs on an entity and adds to its errors, under the rules of Kong: not when none of
 its fields were sent, nor, for some, when one of them is bad or a vault reference.
 """
@@ -29,11 +29,10 @@ def add_entity_error(errors: Errors, text: str) -> None:
 
 
 class EntityCheck:
-    """One entry of ``entity_checks``.
+    """One entry of C{entity_checks}.
 
-    Args:
-        name: Kong's name of the checker.
-        argument: its argument, as ``/schemas`` shows it (functions are left out there).
+    @param name: Kong's name of the checker.
+    @param argument: its argument, as C{/schemas} shows it (functions are left out there).
     """
 
     __slots__ = ("argument", "name")
@@ -43,7 +42,7 @@ class EntityCheck:
         self.argument = argument
 
     def to_json(self) -> dict[str, Any]:
-        """The check as ``/schemas`` shows it."""
+        """The check as C{/schemas} shows it."""
         return {self.name: _plain(self.argument)}
 
     def bind(self, fields: Mapping[str, Field]) -> BoundCheck:
@@ -98,7 +97,7 @@ def conditional(
     then_match: Mapping[str, Any],
     then_err: str | None = None,
 ) -> EntityCheck:
-    """When one field passes some constraints, another must too; ``%s`` is the first's name."""
+    """When one field passes some constraints, another must too; C{%s} is the first's name."""
     argument: dict[str, Any] = {
         "if_field": if_field,
         "if_match": dict(if_match),
@@ -111,10 +110,10 @@ def conditional(
 
 
 def conditional_at_least_one_of(**argument: Any) -> EntityCheck:
-    """As ``at_least_one_of``, for entities whose ``if_field`` passes ``if_match``.
+    """As C{at_least_one_of}, for entities whose C{if_field} passes C{if_match}.
 
-    Keywords are Kong's: ``if_field, if_match, then_at_least_one_of, then_err, else_match,
-    else_then_at_least_one_of, else_then_err``; ``%s`` in a text is the list of fields.
+    Keywords are Kong's: C{if_field, if_match, then_at_least_one_of, then_err, else_match,
+    else_then_at_least_one_of, else_then_err}; C{%s} in a text is the list of fields.
     """
     return EntityCheck("conditional_at_least_one_of", argument)
 
@@ -147,7 +146,7 @@ def _bound(
 ) -> BoundCheck:
     """Wrap what a check finds into the rules on when it runs.
 
-    ``with_missing`` runs it although required fields are absent; ``demands_missing`` runs it on a
+    C{with_missing} runs it although required fields are absent; C{demands_missing} runs it on a
     complete entity even when all of its fields are absent.
     """
     names = list(dict.fromkeys(sources))
@@ -190,7 +189,7 @@ def _bound(
 def _of_names(
     template: str, failed: Callable[[list[Any]], bool], **rules: Any
 ) -> Callable[[Any, Mapping[str, Field]], BoundCheck]:
-    """A checker whose argument is a list of names; ``failed`` takes the values of those set."""
+    """A checker whose argument is a list of names; C{failed} takes the values of those set."""
 
     def bind(names: Sequence[str], fields: Mapping[str, Field]) -> BoundCheck:
         error = template.format(quoted_list(names))

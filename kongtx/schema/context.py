@@ -11,10 +11,9 @@ import attrs
 class Context:
     """The moment and the makers of fresh values for one write.
 
-    Args:
-        now: seconds since 1970, as ``time.time()`` gives; kept to the millisecond.
-        new_id: makes a UUID version 4 as text.
-        new_secret: makes a string of 32 random letters and digits.
+    @ivar now: seconds since 1970, as C{time.time()} gives; kept to the millisecond.
+    @ivar new_id: makes a UUID version 4 as text.
+    @ivar new_secret: makes a string of 32 random letters and digits.
     """
 
     now: float

@@ -31,8 +31,8 @@ class DefinitionError(SchemaError):
 class SchemaViolation(SchemaError):
     """Data that its schema refuses.
 
-    ``fields`` mirrors the entity: text for a field, a list with None for good elements, a dict for
-    records, and under ``"@entity"`` the list of errors of the entity as a whole.
+    C{fields} mirrors the entity: text for a field, a list with None for good elements, a dict for
+    records, and under C{"@entity"} the list of errors of the entity as a whole.
     """
 
     code = 2
@@ -74,7 +74,7 @@ class ShorthandViolation(SchemaError):
 def violation_message(fields: dict[str, FieldError]) -> str:
     """The one-line summary of a violation: entity errors, then fields in sorted order.
 
-    Source: Kong: ``Errors:schema_violation``.
+    Source: Kong: C{Errors:schema_violation}.
     """
     found: list[str] = []
     entity = fields.get(ENTITY)
@@ -104,7 +104,7 @@ def _text(error: FieldError) -> str:
 
 
 def quoted_list(words: Any) -> str:
-    """``'a', 'b'``; a list within the list is parenthesised."""
+    """C{'a', 'b'}; a list within the list is parenthesised."""
     return ", ".join(
         f"({quoted_list(word)})" if isinstance(word, (list, tuple)) else f"'{word}'"
         for word in words

@@ -1,6 +1,6 @@
 """One field of a schema: its type, its constraints and its validator.
 
-A ``Field`` is immutable; ``extend`` makes a variant. The validator is compiled on first use into a
+A C{Field} is immutable; C{extend} makes a variant. The validator is compiled on first use into a
 chain of closures, because tens of thousands of entities pass through it at start.
 """
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _SCALARS = ("string", "number", "integer", "boolean", "json", "any")
 TYPES = frozenset((*_SCALARS, "array", "set", "map", "record", "foreign"))
-#: Attributes that hold functions; ``/schemas`` does not show them.
+#: Attributes that hold functions; C{/schemas} does not show them.
 _HIDDEN = frozenset(("custom_validator", "func", "reverse", "description"))
 _MAX_INTEGER = 2**63 - 1
 
 
 class Absent:
-    """The type of ``ABSENT``: a field that was not sent, unlike one sent as null (``None``)."""
+    """The type of C{ABSENT}: a field that was not sent, unlike one sent as null (C{None})."""
 
     __slots__ = ()
 
@@ -60,15 +60,14 @@ Validator = Callable[[Any, Mode], FieldError | None]
 class Field:
     """A typed field with constraints, named by Kong's attribute names.
 
-    Args:
-        kind: one of ``TYPES``.
-        elements: what an array or set holds.
-        keys, values: what a map holds.
-        record: what a record is made of.
-        attributes: constraints and markers (``required``, ``default``, ``one_of``, ``between``...);
-            ``custom_validator`` takes the value and returns an error or None; on shorthand fields
-            ``func`` takes the value and returns the fields it stands for, and ``reverse`` takes the
-            record and returns the value to show.
+    @param kind: one of C{TYPES}.
+    @param elements: what an array or set holds.
+    @param keys, values: what a map holds.
+    @param record: what a record is made of.
+    @param attributes: constraints and markers (C{required}, C{default}, C{one_of},
+        C{between}...); C{custom_validator} takes the value and returns an error or None; on
+        shorthand fields C{func} takes the value and returns the fields it stands for, and
+        C{reverse} takes the record and returns the value to show.
     """
 
     __slots__ = (
@@ -119,7 +118,7 @@ class Field:
         return f"<Field {self.kind} {self.attributes!r}>"
 
     def get(self, attribute: str, otherwise: Any = None) -> Any:
-        """The value of a constraint or marker, or ``otherwise``."""
+        """The value of a constraint or marker, or C{otherwise}."""
         return self.attributes.get(attribute, otherwise)
 
     @property
@@ -157,7 +156,7 @@ class Field:
         return copy_value(value) if isinstance(value, (dict, list)) else value
 
     def to_json(self) -> dict[str, Any]:
-        """The field as ``/schemas`` shows it: attributes without functions and descriptions."""
+        """The field as C{/schemas} shows it: attributes without functions and descriptions."""
         out: dict[str, Any] = {"type": self.kind}
         for name, value in self.attributes.items():
             if name not in _HIDDEN:

@@ -11,7 +11,7 @@ from kongtx.schema.record import Record
 
 
 def string(**attributes: Any) -> Field:
-    """Text; empty text is refused unless ``len_min=0``."""
+    """Text; empty text is refused unless C{len_min=0}."""
     return Field("string", **attributes)
 
 
@@ -21,7 +21,7 @@ def number(**attributes: Any) -> Field:
 
 
 def integer(**attributes: Any) -> Field:
-    """A whole number; ``1.0`` counts as one."""
+    """A whole number; C{1.0} counts as one."""
     return Field("integer", **attributes)
 
 
@@ -68,7 +68,7 @@ def foreign(reference: str, **attributes: Any) -> Field:
 
 
 def json_value(**attributes: Any) -> Field:
-    """Any JSON value, checked by ``json_schema``."""
+    """Any JSON value, checked by C{json_schema}."""
     return Field("json", **attributes)
 
 

@@ -1,6 +1,6 @@
 """The forms of host names, addresses, paths, names and tags: one function each, error or None.
 
-Grammar and texts are Kong's (``kong/tools/ip.lua``, ``kong/db/schema/typedefs.lua``).
+Grammar and texts are Kong's (C{kong/tools/ip.lua}, C{kong/db/schema/typedefs.lua}).
 """
 
 from __future__ import annotations
@@ -37,11 +37,10 @@ _NOT_TOKEN = re.compile(r'[\x00-\x20\x7f-\U0010ffff()<>@,;:\\"/?={}\[\]]')
 class Address:
     """A host name or address, normalised, with the port that came with it.
 
-    Args:
-        kind: ``ipv4``, ``ipv6`` or ``name``.
-        host: IPv4 without leading zeros, IPv6 in full (eight groups of four) without brackets, a
-            name as written.
-        port: None when there was none.
+    @ivar kind: C{ipv4}, C{ipv6} or C{name}.
+    @ivar host: IPv4 without leading zeros, IPv6 in full (eight groups of four) without brackets, a
+        name as written.
+    @ivar port: None when there was none.
     """
 
     kind: str
@@ -50,7 +49,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address | str:
-    """Read ``host[:port]`` or ``[ipv6]:port``; returns what is wrong as text."""
+    """Read C{host[:port]} or C{[ipv6]:port}; returns what is wrong as text."""
     if text.count(":") > 1:
         return _parse_ipv6(text)
     if _DIGITS_AND_DOTS.fullmatch(text.replace(":", "")):
@@ -127,7 +126,7 @@ def _parse_name(text: str) -> Address | str:
 
 
 def format_address(address: Address, port: int) -> str:
-    """``host:port`` with IPv6 in brackets; ``port`` when the address has none of its own."""
+    """C{host:port} with IPv6 in brackets; C{port} when the address has none of its own."""
     host = f"[{address.host}]" if address.kind == "ipv6" else address.host
     return f"{host}:{port if address.port is None else address.port}"
 
@@ -155,7 +154,7 @@ def check_host_with_optional_port(value: str) -> str | None:
 
 
 def check_host_with_wildcards(value: str) -> str | None:
-    """As ``check_host_with_optional_port`` where an asterisk stands for anything."""
+    """As C{check_host_with_optional_port} where an asterisk stands for anything."""
     return check_host_with_optional_port(value.replace("*", "abc"))
 
 
@@ -201,7 +200,7 @@ def check_ip(value: str) -> str | None:
 
 
 def check_ip_or_cidr(value: str) -> str | None:
-    """An address, or a range such as ``10.0.0.0/8``."""
+    """An address, or a range such as C{10.0.0.0/8}."""
     ip, slash, prefix = value.partition("/")
     if is_ip(ip):
         if not slash:
@@ -240,11 +239,10 @@ def check_regex(pattern: str) -> str | None:
 
 
 def check_router_path(value: str, regex: Callable[[str], str | None]) -> str | None:
-    """A route's path: a normalised prefix, or ``~`` and a regular expression.
+    """A route's path: a normalised prefix, or C{~} and a regular expression.
 
-    Args:
-        value: the path.
-        regex: says what is wrong with a pattern.
+    @param value: the path.
+    @param regex: says what is wrong with a pattern.
     """
     if value.startswith("~"):
         error = regex(value[1:])
@@ -263,14 +261,14 @@ def check_router_path(value: str, regex: Callable[[str], str | None]) -> str | N
 
 
 def check_name(value: str) -> str | None:
-    """Letters, digits and ``. - _ ~``."""
+    """Letters, digits and C{. - _ ~}."""
     if _NAME.fullmatch(value):
         return None
     return f"invalid value '{value}': it must only contain alphanumeric and '., -, _, ~' characters"
 
 
 def check_utf8_name(value: str) -> str | None:
-    """As ``check_name``, with any character beyond ASCII as well."""
+    """As C{check_name}, with any character beyond ASCII as well."""
     if _UTF8_NAME.fullmatch(value):
         return None
     return (
@@ -299,7 +297,7 @@ def check_utf8(value: bytes) -> str | None:
 
 
 def check_header_name(value: str) -> str | None:
-    """A header name, of letters, digits, ``-`` and ``_``."""
+    """A header name, of letters, digits, C{-} and C{_}."""
     if _HEADER_NAME.fullmatch(value):
         return None
     return f"bad header name '{value}', allowed characters are A-Z, a-z, 0-9, '_', and '-'"
@@ -317,7 +315,7 @@ def check_cookie_name(value: str) -> str | None:
 
 @attrs.frozen
 class Url:
-    """The parts of a URL; None where one is missing. ``port`` is as written."""
+    """The parts of a URL; None where one is missing. C{port} is as written."""
 
     scheme: str | None
     host: str | None

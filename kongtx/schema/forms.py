@@ -1,10 +1,10 @@
 """Form bodies and query strings as nested data, with the types that a schema expects.
 
-``parse_urlencoded`` reads the text, ``decode`` nests the names (``a.b``, ``a[]``, ``a[1]``,
-``a[key]``) and ``infer`` turns text into numbers, booleans, lists and nulls where the schema has
+C{parse_urlencoded} reads the text, C{decode} nests the names (C{a.b}, C{a[]}, C{a[1]},
+C{a[key]}) and C{infer} turns text into numbers, booleans, lists and nulls where the schema has
 them. JSON bodies need none of this.
 
-Source: Kong: ``kong/api/arguments.lua`` and ``arguments_decoder.lua``.
+Source: Kong: C{kong/api/arguments.lua} and C{arguments_decoder.lua}.
 """
 
 from __future__ import annotations
@@ -37,10 +37,9 @@ class TooManyArguments(SchemaError):
 
 
 def parse_urlencoded(text: str) -> dict[str, Any]:
-    """Names and values of ``a=1&b=2``: a list for a repeated name, True for one without ``=``.
+    """Names and values of C{a=1&b=2}: a list for a repeated name, True for one without C{=}.
 
-    Raises:
-        TooManyArguments: there are more than 1000.
+    @raise TooManyArguments: there are more than 1000.
     """
     pairs = [part for part in text.split("&") if part]
     if len(pairs) > MAX_ARGUMENTS:
@@ -60,8 +59,7 @@ def _unquote(text: str) -> str:
 def combine_repeated(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Names and values where a repeated name has a list, as for the parts of a multipart body.
 
-    Raises:
-        TooManyArguments: there are more than 1000.
+    @raise TooManyArguments: there are more than 1000.
     """
     out: dict[str, Any] = {}
     for count, (name, value) in enumerate(pairs, 1):
@@ -83,10 +81,9 @@ def _repeat(out: dict[str, Any], name: str, value: Any) -> None:
 def decode(arguments: Mapping[str, Any], *, maps: bool = True) -> dict[str, Any]:
     """Nested data for flat arguments.
 
-    Args:
-        arguments: names to text, True, or a list of those.
-        maps: whether ``name[key]`` makes an object, as in the bodies of writes; otherwise only
-            lists are made and the name is kept as it is.
+    @param arguments: names to text, True, or a list of those.
+    @param maps: whether C{name[key]} makes an object, as in the bodies of writes; otherwise only
+        lists are made and the name is kept as it is.
     """
     out: dict[Any, Any] = {}
     for name, value in arguments.items():
@@ -107,7 +104,7 @@ def _nested(raw: str, value: Any, maps: bool) -> dict[Any, Any]:
     if len(steps) > _MAX_DEPTH:
         return {raw: value}
     if steps[-1] == "":
-        # ``a[]`` with several values is the list of them, not a list in a list.
+        # C{a[]} with several values is the list of them, not a list in a list.
         steps.pop()
         value = value if isinstance(value, dict) else {1: value}
     for step in reversed(steps):
@@ -117,7 +114,7 @@ def _nested(raw: str, value: Any, maps: bool) -> dict[Any, Any]:
 
 
 def _split_brackets(part: str, maps: bool) -> list[Any]:
-    """``a[b][2][]`` as ``["a", "b", 2, ""]``; the part alone when it is nothing of the kind."""
+    """C{a[b][2][]} as C{["a", "b", 2, ""]}; the part alone when it is nothing of the kind."""
     at = part.find("[", 1)
     if at < 0:
         return [part]
@@ -162,10 +159,9 @@ def infer(
 ) -> dict[str, Any]:
     """Decoded data with the types of a schema, as far as the text allows; the rest stays as it is.
 
-    Args:
-        data: decoded data.
-        schema: the entity's schema.
-        like: on updates, the stored entity, whose subschema counts when ``data`` names none.
+    @param data: decoded data.
+    @param schema: the entity's schema.
+    @param like: on updates, the stored entity, whose subschema counts when C{data} names none.
     """
     out = dict(data)
     chosen = like if like is not None and schema.subschema_name(out) is None else out

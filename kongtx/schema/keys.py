@@ -39,7 +39,7 @@ _JWK_MEMBERS = frozenset(
 def load_certificate(pem: str) -> x509.Certificate:
     """The first certificate of a PEM text.
 
-    Raises ``ValueError`` when there is none that can be read.
+    @raise ValueError: there is none that can be read.
     """
     try:
         return x509.load_pem_x509_certificate(pem.encode())
@@ -73,7 +73,7 @@ def _first_line(error: Exception) -> str:
 def public_key(pem: str) -> bytes:
     """The public part, as DER, of a private or public key in PEM form.
 
-    Raises ``ValueError`` when it cannot be read (encrypted keys included).
+    @raise ValueError: it cannot be read (encrypted keys included).
     """
     data = pem.encode()
     try:
@@ -118,7 +118,7 @@ def certificate_matches_key(certificate: str, key: str) -> bool:
 
 
 def key_kind(certificate: str) -> str:
-    """The kind of a certificate's key, as in ``RSAPublicKey``."""
+    """The kind of a certificate's key, as in C{RSAPublicKey}."""
     try:
         key = load_certificate(certificate).public_key()
     except _UNREADABLE:
@@ -142,7 +142,7 @@ def certificate_digest(pem: str) -> str:
 
 
 def check_ca_certificate(pem: str, now: float) -> str | None:
-    """One certificate of an authority that has not expired at ``now`` (seconds since 1970)."""
+    """One certificate of an authority that has not expired at C{now} (seconds since 1970)."""
     if pem.count(_BEGIN) > 1:
         return "please submit only one certificate at a time"
     certificate = load_certificate(pem)
@@ -164,7 +164,7 @@ def check_ca_certificate(pem: str, now: float) -> str | None:
 
 
 def check_jwk(text: str, kid: str | None) -> str | None:
-    """A JSON Web Key (RFC 7517) whose ``kid`` is the given one."""
+    """A JSON Web Key (RFC 7517) whose C{kid} is the given one."""
     try:
         jwk = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """What Kong's answers show of Lua: its patterns, and tables written as text.
 
-Field constraints are published by ``/schemas`` as Lua patterns, and error messages quote values the
-way Penlight's ``pretty.write`` prints tables, so both are part of the API that clients see.
+Field constraints are published by C{/schemas} as Lua patterns, and error messages quote values the
+way Penlight's C{pretty.write} prints tables, so both are part of the API that clients see.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _LONG_BRACKET = re.compile(r"[\[\]](=*)[\[\]]")
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """The regular expression that matches what a Lua pattern matches.
 
-    Captures, ``%b`` and ``%f`` are not supported: no schema uses them.
+    Captures, C{%b} and C{%f} are not supported: no schema uses them.
 
-    Raises ``ValueError`` on a pattern that Lua would refuse.
+    @raise ValueError: Lua would refuse the pattern.
     """
     out: list[str] = []
     at, end = 0, len(pattern)
@@ -101,7 +101,7 @@ def _bracket(pattern: str, start: int) -> tuple[str, int]:
 
 
 def tostring(value: Any) -> str:
-    """A scalar as Lua's ``tostring`` prints it (null as ``null``)."""
+    """A scalar as Lua's C{tostring} prints it (null as C{null})."""
     if value is None:
         return "null"
     if value is True or value is False:

@@ -1,4 +1,4 @@
-"""Reading and writing values of nested data by dotted names (``config.redis.host``)."""
+"""Reading and writing values of nested data by dotted names (C{config.redis.host})."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Records: ordered fields with shorthands, checks and transformations.
 
 A record is the body of an entity, of a plugin's configuration and of every nested record field.
-Processing (``process``) fills in what was not sent; validation (``errors``) only looks.
+Processing (C{process}) fills in what was not sent; validation (C{errors}) only looks.
 
-Source: Kong: ``kong/db/schema/init.lua``, ``process_auto_fields`` and ``validate``.
+Source: Kong: C{kong/db/schema/init.lua}, C{process_auto_fields} and C{validate}.
 """
 
 from __future__ import annotations
@@ -57,11 +57,10 @@ class Plan:
 class Record:
     """Named fields in order, with what holds between them.
 
-    Args:
-        fields: name to field, in the order in which they are shown.
-        entity_checks: checks over several fields.
-        shorthand_fields: fields accepted on writes that stand for others (their ``func``).
-        transformations: see ``Transformation``.
+    @param fields: name to field, in the order in which they are shown.
+    @param entity_checks: checks over several fields.
+    @param shorthand_fields: fields accepted on writes that stand for others (their C{func}).
+    @param transformations: see C{Transformation}.
     """
 
     #: Names that are never refused as unknown fields.
@@ -95,7 +94,7 @@ class Record:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Fields, checks and shorthands as ``/schemas`` shows them."""
+        """Fields, checks and shorthands as C{/schemas} shows them."""
         out: dict[str, Any] = {
             "fields": [{name: field.to_json()} for name, field in self.fields.items()]
         }
@@ -117,13 +116,10 @@ class Record:
         On updates only what was sent is there. Values of wrong types pass through, for validation
         to report.
 
-        Args:
-            data: the fields sent; not changed.
-            operation: what is being done.
-            context: needed when the record has automatic fields.
-
-        Raises:
-            ShorthandViolation: a shorthand has a bad value.
+        @param data: the fields sent; not changed.
+        @param operation: what is being done.
+        @param context: needed when the record has automatic fields.
+        @raise ShorthandViolation: a shorthand has a bad value.
         """
         if self.shorthand_fields:
             data = self._expand_shorthands(data)
@@ -180,7 +176,7 @@ class Record:
     def present(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The entity as reads show it: with deprecated shorthands echoed beside what replaced them.
 
-        Nested records included. ``data`` holds no shorthands (see ``process``).
+        Nested records included. C{data} holds no shorthands (see C{process}).
         """
         out = dict(data)
         for name, field in self.plan(data).items:
@@ -194,7 +190,7 @@ class Record:
         return out
 
     def hide_shorthands(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The contrary of ``present``: the entity without the echoes of its shorthands."""
+        """The contrary of C{present}: the entity without the echoes of its shorthands."""
         out = {
             name: value
             for name, value in data.items()
@@ -207,7 +203,7 @@ class Record:
         return out
 
     def merge(self, top: Mapping[str, Any], bottom: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Records merged deeply, all else replaced whole; ``top`` wins where it says anything."""
+        """Records merged deeply, all else replaced whole; C{top} wins where it says anything."""
         base = bottom or {}
         out = {**base, **top}
         for name, field in self.plan(base or top).items:
@@ -230,12 +226,11 @@ class Record:
     ) -> Errors:
         """Everything wrong with processed data; empty when it is good.
 
-        Args:
-            data: processed data.
-            mode: whether texts speak of an update, and whether nested records are processed.
-            full: whether required fields must be present.
-            original: what was sent, for transformations.
-            stored: on updates, the entity before.
+        @param data: processed data.
+        @param mode: whether texts speak of an update, and whether nested records are processed.
+        @param full: whether required fields must be present.
+        @param original: what was sent, for transformations.
+        @param stored: on updates, the entity before.
         """
         found: Errors = {}
         plan = self.plan(data)
@@ -284,10 +279,9 @@ class Record:
         *,
         reading: bool = False,
     ) -> dict[str, Any]:
-        """Run the transformations for writing (or reading); ``original`` is what was sent.
+        """Run the transformations for writing (or reading); C{original} is what was sent.
 
-        Raises:
-            TransformationError: one of them failed.
+        @raise TransformationError: one of them failed.
         """
         changed = False
         out = data

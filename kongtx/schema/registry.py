@@ -14,10 +14,9 @@ from kongtx.schema.schema import Schema, Subschema
 class Reference:
     """A foreign field of a child that refers to a parent.
 
-    Args:
-        child: the schema that has the field.
-        field: its name.
-        on_delete: ``cascade``, or ``restrict`` when the child must be deleted first.
+    @ivar child: the schema that has the field.
+    @ivar field: its name.
+    @ivar on_delete: C{cascade}, or C{restrict} when the child must be deleted first.
     """
 
     child: Schema
@@ -54,8 +53,7 @@ class SchemaRegistry(Mapping[str, Schema]):
     def register(self, schema: Schema) -> None:
         """Add an entity, core or a plugin's.
 
-        Raises:
-            DefinitionError: the name is taken, or a foreign field refers to an unknown entity.
+        @raise DefinitionError: the name is taken, or a foreign field refers to an unknown entity.
         """
         if schema.name in self._schemas:
             raise DefinitionError(f"the entity '{schema.name}' is already registered")

@@ -1,11 +1,11 @@
 """An entity's schema: its record, its keys, and what the Admin API and the store do with it.
 
-Writing goes ``process_insert`` / ``process_upsert`` / ``process_update``: each takes what a client
+Writing goes C{process_insert} / C{process_upsert} / C{process_update}: each takes what a client
 sent and returns the whole entity to store, or raises. Nothing here waits or looks anything up:
 foreign entities named by anything but their id are for the store to resolve before
-(``foreign_lookups``).
+(C{foreign_lookups}).
 
-Entities are plain dicts in the Admin API's JSON form; ``None`` is null, a missing key is absent.
+Entities are plain dicts in the Admin API's JSON form; C{None} is null, a missing key is absent.
 """
 
 from __future__ import annotations
@@ -49,10 +49,9 @@ def _alike(left: Any, right: Any) -> bool:
 class ForeignLookup:
     """A foreign field that names its entity by something else than the primary key.
 
-    Args:
-        field: the field's name, as in ``service``.
-        entity: the schema name of the entity it refers to.
-        candidates: unique fields given, with their values, in the order to try.
+    @ivar field: the field's name, as in C{service}.
+    @ivar entity: the schema name of the entity it refers to.
+    @ivar candidates: unique fields given, with their values, in the order to try.
     """
 
     field: str
@@ -63,10 +62,9 @@ class ForeignLookup:
 class Subschema:
     """What one kind of an entity (one plugin, one vault, one protocol) puts in place of fields.
 
-    Args:
-        fields: replacements of the parent's fields of the same name and type.
-        entity_checks: run after the parent's.
-        transformations: run after the parent's.
+    @param fields: replacements of the parent's fields of the same name and type.
+    @param entity_checks: run after the parent's.
+    @param transformations: run after the parent's.
     """
 
     def __init__(
@@ -91,21 +89,20 @@ class Subschema:
 class Schema(Record):
     """The definition of an entity.
 
-    Args:
-        name: the entity's name (``services``).
-        fields: name to field, in the order in which they are shown.
-        primary_key: names of the fields that identify a row.
-        endpoint_key: a field usable instead of the id in URLs and references.
-        cache_key: fields that together are unique and under which the entity is cached.
-        workspaceable: whether rows belong to a workspace, and unique values are unique in it.
-        ttl: whether rows may expire.
-        db_export: whether exports hold the entity.
-        generate_admin_api: whether the Admin API has endpoints for it.
-        admin_path: the collection's path (``key-sets``); the name when not given.
-        nested_name: the path below a parent's (``key-auth``); the admin path when not given.
-        subschema_key: the field whose value chooses a subschema.
-        subschema_error: the text for an unknown one; ``%s`` is its name.
-        entity_checks, shorthand_fields, transformations: see ``Record``.
+    @param name: the entity's name (C{services}).
+    @param fields: name to field, in the order in which they are shown.
+    @param primary_key: names of the fields that identify a row.
+    @param endpoint_key: a field usable instead of the id in URLs and references.
+    @param cache_key: fields that together are unique and under which the entity is cached.
+    @param workspaceable: whether rows belong to a workspace, and unique values are unique in it.
+    @param ttl: whether rows may expire.
+    @param db_export: whether exports hold the entity.
+    @param generate_admin_api: whether the Admin API has endpoints for it.
+    @param admin_path: the collection's path (C{key-sets}); the name when not given.
+    @param nested_name: the path below a parent's (C{key-auth}); the admin path when not given.
+    @param subschema_key: the field whose value chooses a subschema.
+    @param subschema_error: the text for an unknown one; C{%s} is its name.
+    @param entity_checks, shorthand_fields, transformations: see C{Record}.
     """
 
     def __init__(
@@ -170,8 +167,7 @@ class Schema(Record):
     def add_subschema(self, key: str, subschema: Subschema) -> None:
         """Register what one kind puts in place of this entity's fields.
 
-        Raises:
-            DefinitionError: it adds a field, or changes the type of one.
+        @raise DefinitionError: it adds a field, or changes the type of one.
         """
         if self.subschema_key is None:
             raise DefinitionError(
@@ -233,21 +229,18 @@ class Schema(Record):
     ) -> dict[str, Any]:
         """The entity to store for what a client sent to create one.
 
-        Args:
-            data: what was sent; foreign fields are objects with the parent's id, or null.
-            context: the moment, and makers of ids and secrets.
-            transform: whether to run write transformations (hash passwords...).
-
-        Raises:
-            SchemaViolation: the data is not acceptable.
-            TransformationError: a transformation failed.
+        @param data: what was sent; foreign fields are objects with the parent's id, or null.
+        @param context: the moment, and makers of ids and secrets.
+        @param transform: whether to run write transformations (hash passwords...).
+        @raise SchemaViolation: the data is not acceptable.
+        @raise TransformationError: a transformation failed.
         """
         return self._write(data, "insert", context, transform)
 
     def process_upsert(
         self, data: Mapping[str, Any], context: Context, *, transform: bool = True
     ) -> dict[str, Any]:
-        """As ``process_insert``, for PUT: put the key of the URL into ``data`` first."""
+        """As C{process_insert}, for PUT: put the key of the URL into C{data} first."""
         return self._write(data, "upsert", context, transform)
 
     def process_update(
@@ -260,15 +253,12 @@ class Schema(Record):
     ) -> dict[str, Any]:
         """The entity to store for what a client sent to change one: records merge deeply.
 
-        Args:
-            data: what was sent.
-            stored: the entity as it is.
-            context: the moment, and makers of ids and secrets.
-            transform: whether to run write transformations.
-
-        Raises:
-            SchemaViolation: the merged entity is not acceptable, or an immutable field changes.
-            TransformationError: a transformation failed.
+        @param data: what was sent.
+        @param stored: the entity as it is.
+        @param context: the moment, and makers of ids and secrets.
+        @param transform: whether to run write transformations.
+        @raise SchemaViolation: the merged entity is not acceptable, or an immutable field changes.
+        @raise TransformationError: a transformation failed.
         """
         before = self.hide_shorthands(stored)
         if self.subschema_key is not None and self.subschema_key not in data:
@@ -373,7 +363,7 @@ class Schema(Record):
         original: Mapping[str, Any] | None = None,
         stored: Mapping[str, Any] | None = None,
     ) -> Errors:
-        """Everything wrong with an entity; empty when it is good. See ``Record.errors``."""
+        """Everything wrong with an entity; empty when it is good. See C{Record.errors}."""
         if self.subschema_key is not None and self.subschema_name(data) is None:
             # Without a known kind nothing more can be said.
             return {self.subschema_key: self._subschema_failure(data.get(self.subschema_key))}
@@ -428,9 +418,9 @@ class Schema(Record):
     def cache_key_of(self, entity: Mapping[str, Any], workspace: str = "") -> str:
         """The text under which an entity is cached and, with several fields, kept unique.
 
-        Seven parts joined by colons: the schema's name, up to five values of ``cache_key`` fields
+        Seven parts joined by colons: the schema's name, up to five values of C{cache_key} fields
         (of the primary key when all of those are null), the workspace's id.
-        Source: Kong: ``DAO:cache_key``.
+        Source: Kong: C{DAO:cache_key}.
         """
         values = [self._key_part(name, entity) for name in self.cache_key]
         if not any(values):

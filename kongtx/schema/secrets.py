@@ -37,10 +37,9 @@ def with_secrets(
 ) -> dict[str, Any]:
     """A copy of an entity with each vault reference replaced by what it stands for.
 
-    Args:
-        record: the entity's schema.
-        data: the entity; not changed.
-        resolve: gives the secret; an empty text when there is none, as in Kong.
+    @param record: the entity's schema.
+    @param data: the entity; not changed.
+    @param resolve: gives the secret; an empty text when there is none, as in Kong.
     """
     out = dict(data)
     for name, field in record.plan(data).items:

@@ -1,6 +1,6 @@
 """Changes made to entities as they are written or read, and what they need to be given.
 
-Source: Kong: ``kong/db/schema/init.lua``, ``run_transformations`` and its checks.
+Source: Kong: C{kong/db/schema/init.lua}, C{run_transformations} and its checks.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from kongtx.schema.paths import get_path, is_nonempty
 class Transformation:
     """A change made to an entity as it is written or read.
 
-    Args:
-        on_write, on_read: take the values of ``inputs`` then of ``needs`` (or, when there are none,
-            the whole entity) and return the fields to change.
-        inputs: dotted names; the transformation runs only when all of them are set.
-        needs: further names that must be set as well.
+    @ivar on_write, on_read: take the values of C{inputs} then of C{needs} (or, when there are
+        none, the whole entity) and return the fields to change.
+    @ivar inputs: dotted names; the transformation runs only when all of them are set.
+    @ivar needs: further names that must be set as well.
     """
 
     on_write: Callable[..., Mapping[str, Any]] | None = None

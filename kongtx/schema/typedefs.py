@@ -1,6 +1,6 @@
 """Fields that many schemas use, under Kong's names; each call makes one, keywords add to it.
 
-Source: Kong: ``kong/db/schema/typedefs.lua``.
+Source: Kong: C{kong/db/schema/typedefs.lua}.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def protocol(**more: Any) -> Field:
 
 
 def protocols(**more: Any) -> Field:
-    """The protocols a plugin runs on; those of HTTP unless ``default`` says otherwise."""
+    """The protocols a plugin runs on; those of HTTP unless C{default} says otherwise."""
     return set_of(protocol(), required=True, **{"default": list(HTTP_PROTOCOLS), **more})
 
 
@@ -166,7 +166,7 @@ def no_service() -> Field:
 
 
 def addresses(**more: Any) -> Field:
-    """Addresses and ports of connections, for the ``sources`` and ``destinations`` of routes."""
+    """Addresses and ports of connections, for the C{sources} and C{destinations} of routes."""
     element = record(
         {"ip": ip_or_cidr(), "port": port()}, entity_checks=[at_least_one_of("ip", "port")]
     )
@@ -197,7 +197,7 @@ def hosts(**more: Any) -> Field:
 
 
 def router_paths(regex: Callable[[str], str | None] = formats.check_regex, **more: Any) -> Field:
-    """Paths of routes: prefixes, and after ``~`` regular expressions that ``regex`` accepts."""
+    """Paths of routes: prefixes, and after C{~} regular expressions that C{regex} accepts."""
     element = string(
         match_any={
             "patterns": ["^/", "^~/"],

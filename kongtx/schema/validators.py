@@ -1,7 +1,7 @@
 """Constraints on one value, each built once from a schema's attribute.
 
 Every builder takes the attribute's argument and gives a function from a value to an error text or
-None. Texts and order are Kong's (Kong: ``kong/db/schema/init.lua``): clients match on them.
+None. Texts and order are Kong's (Kong: C{kong/db/schema/init.lua}): clients match on them.
 """
 
 from __future__ import annotations

@@ -13,11 +13,10 @@ from kongtx.schema import lua
 class DeclarativeError(KongtxError):
     """A configuration that was refused, whole, with everything wrong with it.
 
-    Args:
-        fields: mirrors the document: lists by position with None for good entries, errors of an
-            entity as a whole under ``@entity``; ``{"error": text}`` when it could not be read.
-        document: the configuration as it was read, to tell the entities that errors belong to.
-        children: by entity, those that can be nested in it and their foreign field.
+    @param fields: mirrors the document: lists by position with None for good entries, errors of an
+        entity as a whole under C{@entity}; ``{"error": text}`` when it could not be read.
+    @param document: the configuration as it was read, to tell the entities that errors belong to.
+    @param children: by entity, those that can be nested in it and their foreign field.
     """
 
     code = 14
@@ -42,9 +41,8 @@ class DeclarativeError(KongtxError):
     def to_dict(self, *, flattened: bool = False) -> dict[str, Any]:
         """The body of the Admin API's answer (status 400).
 
-        Args:
-            flattened: list the errors by entity under ``flattened_errors``, leaving in ``fields``
-                only those that belong to no entity.
+        @param flattened: list the errors by entity under C{flattened_errors}, leaving in
+            C{fields} only those that belong to no entity.
         """
         fields = self.fields
         found: list[dict[str, Any]] = []
@@ -63,7 +61,7 @@ class DeclarativeError(KongtxError):
     def tree(self) -> str:
         """Several lines for a terminal, two spaces deeper at each level.
 
-        Source: Kong: ``pretty_print_error``.
+        Source: Kong: C{pretty_print_error}.
         """
         return "\n".join(_lines(self.fields, "", ""))
 

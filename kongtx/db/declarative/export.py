@@ -1,6 +1,6 @@
 """Stored entities as a declarative configuration that can be read again.
 
-Source: Kong: ``kong/db/declarative/export.lua``.
+Source: Kong: C{kong/db/declarative/export.lua}.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ def exported_entities(registry: SchemaRegistry) -> list[str]:
 def exported(entity: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """A stored entity as it is written: all fields, nulls too; foreign keys as ids.
 
-    Args:
-        entity: complete, as stored; ``ttl`` in seconds since 1970.
-        schema: its schema.
+    @param entity: complete, as stored; C{ttl} in seconds since 1970.
+    @param schema: its schema.
     """
     stored = schema.hide_shorthands(entity)
     out: dict[str, Any] = {}
@@ -60,9 +59,8 @@ def yaml_chunks(
 ) -> Iterator[str]:
     """YAML text piece by piece, so that a large configuration need not be held at once.
 
-    Args:
-        entities: name and entity, all of a name together, parents first.
-        registry: their schemas.
+    @param entities: name and entity, all of a name together, parents first.
+    @param registry: their schemas.
     """
     yield _dump(HEAD)
     current = None

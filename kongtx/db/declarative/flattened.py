@@ -1,6 +1,6 @@
 """Errors of a configuration listed by entity, as controllers that write configurations read them.
 
-Source: Kong: ``kong/db/errors.lua``, ``declarative_config_flattened``.
+Source: Kong: C{kong/db/errors.lua}, C{declarative_config_flattened}.
 """
 
 from __future__ import annotations
@@ -22,14 +22,11 @@ def flatten_errors(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Errors by entity, and those that belong to none.
 
-    Args:
-        document: the configuration as submitted.
-        errors: as ``DeclarativeError.fields``.
-        children: by entity, those that can be nested in it and their foreign field.
-
-    Returns:
-        Entries with ``entity_type``, ``entity``, ``errors`` and, where the entity has them,
-        ``entity_id``, ``entity_name`` and ``entity_tags``; and what is left of ``errors``.
+    @param document: the configuration as submitted.
+    @param errors: as C{DeclarativeError.fields}.
+    @param children: by entity, those that can be nested in it and their foreign field.
+    @return: entries with C{entity_type}, C{entity}, C{errors} and, where the entity has them,
+        C{entity_id}, C{entity_name} and C{entity_tags}; and what is left of C{errors}.
     """
     found: list[dict[str, Any]] = []
     rest: dict[str, Any] = {}
@@ -78,7 +75,7 @@ def _by_key(
     rest: dict[str, Any],
     children: Mapping[str, Mapping[str, str]],
 ) -> None:
-    """Errors under positions, names or ids (see ``references``); top-level entities only."""
+    """Errors under positions, names or ids (see C{references}); top-level entities only."""
     left: dict[str, Any] = {}
     for key, error in listed.items():
         item = _named(items, key)

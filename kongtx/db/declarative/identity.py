@@ -1,6 +1,6 @@
 """Ids that stay the same from load to load: UUIDs made of what names an entity.
 
-Source: Kong: ``kong/db/schema/others/declarative_config.lua``, ``get_key_for_uuid_gen``.
+Source: Kong: C{kong/db/schema/others/declarative_config.lua}, C{get_key_for_uuid_gen}.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ def stable_id(
 ) -> str | None:
     """The id of an entity that gives none, or None when nothing names it for good.
 
-    Args:
-        schema: the entity's schema.
-        item: the entity as written.
-        parent_field: the foreign field to the entity it is nested in, if it is.
-        parent_id: that entity's id, None when that is not stable itself.
+    @param schema: the entity's schema.
+    @param item: the entity as written.
+    @param parent_field: the foreign field to the entity it is nested in, if it is.
+    @param parent_id: that entity's id, None when that is not stable itself.
     """
     if schema.primary_key != ("id",) or not schema.fields["id"].get("uuid"):
         return None

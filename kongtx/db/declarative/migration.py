@@ -1,6 +1,6 @@
 """Configurations of the formats 1.1 and 2.1 as format 3.0: paths that were regular expressions.
 
-Source: Kong: ``kong/db/migrations/migrate_path_280_300.lua``.
+Source: Kong: C{kong/db/migrations/migrate_path_280_300.lua}.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _path(path: Any) -> Any:
 
 
 def migrate_path(path: str) -> str:
-    """A path of format 3.0: a normalised prefix, or a regular expression after ``~``.
+    """A path of format 3.0: a normalised prefix, or a regular expression after C{~}.
 
     Before 3.0 a path with any character beyond those of a plain URL path was a regular expression,
     matched against a path with its percent-encoded letters decoded.

@@ -2,7 +2,7 @@
 
 Pure: no database, no files; everything wrong is found at once, and nothing is half accepted.
 
-Source: Kong: ``kong/db/schema/others/declarative_config.lua``, ``kong/db/declarative/init.lua``.
+Source: Kong: C{kong/db/schema/others/declarative_config.lua}, C{kong/db/declarative/init.lua}.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _PROGRESS_STEP = 1000
 class Configuration:
     """What a document holds.
 
-    Args:
-        entities: by entity name, in dependency order, then by primary key: complete entities with
-            foreign keys as ``{"id": ...}``, not transformed.
-        transform: whether write transformations are still to run (``_transform``).
-        hash: MD5 of the text or, without one, of the document; 32 zeros when there are no entities.
-        warnings: of deprecated fields that the document uses.
+    @ivar entities: by entity name, in dependency order, then by primary key: complete entities
+        with foreign keys as ``{"id": ...}``, not transformed.
+    @ivar transform: whether write transformations are still to run (C{_transform}).
+    @ivar hash: MD5 of the text or, without one, of the document; 32 zeros when there are no
+        entities.
+    @ivar warnings: of deprecated fields that the document uses.
     """
 
     entities: Entities
@@ -58,14 +58,13 @@ class Configuration:
 class Node:
     """One entity of a document.
 
-    Args:
-        entity: its schema's name.
-        path: keys and positions (from one) that lead to it.
-        own: what was written, but for its children, with an id.
-        parent: the entity it is nested in.
-        parent_field: its foreign field to that.
-        lasting: whether its id is the same at every load.
-        processed: complete, with foreign keys as written.
+    @ivar entity: its schema's name.
+    @ivar path: keys and positions (from one) that lead to it.
+    @ivar own: what was written, but for its children, with an id.
+    @ivar parent: the entity it is nested in.
+    @ivar parent_field: its foreign field to that.
+    @ivar lasting: whether its id is the same at every load.
+    @ivar processed: complete, with foreign keys as written.
     """
 
     entity: str
@@ -89,8 +88,7 @@ _DOCUMENT = Record(
 class DeclarativeFormat:
     """Reads configurations for the entities and plugins of a registry.
 
-    Args:
-        registry: all entities and plugins in use.
+    @param registry: all entities and plugins in use.
     """
 
     def __init__(self, registry: SchemaRegistry) -> None:
@@ -108,7 +106,7 @@ class DeclarativeFormat:
         default_workspace: bool = True,
         progress: Progress | None = None,
     ) -> Configuration:
-        """As ``parse``, for JSON or YAML text; see ``reading.read`` for ``filename``."""
+        """As C{parse}, for JSON or YAML text; see C{reading.read} for C{filename}."""
         document = read(text, filename)
         return self.parse(
             document,
@@ -129,15 +127,12 @@ class DeclarativeFormat:
     ) -> Configuration:
         """The entities of a document.
 
-        Args:
-            document: as read; not changed.
-            context: the moment, and makers of ids and secrets.
-            hash: that of the text, if there is one.
-            default_workspace: whether to add the workspace ``default`` when there is none.
-            progress: told how many entities are done.
-
-        Raises:
-            DeclarativeError: something is wrong; everything wrong is in it.
+        @param document: as read; not changed.
+        @param context: the moment, and makers of ids and secrets.
+        @param hash: that of the text, if there is one.
+        @param default_workspace: whether to add the workspace C{default} when there is none.
+        @param progress: told how many entities are done.
+        @raise DeclarativeError: something is wrong; everything wrong is in it.
         """
         if hash is None:
             _check_shape(document)
@@ -202,7 +197,7 @@ class _Reading:
         self._found = ErrorTree()
 
     def read(self, document: dict[str, Any], known: list[str]) -> dict[str, Any]:
-        """Fill ``nodes``; returns everything wrong with the document."""
+        """Fill C{nodes}; returns everything wrong with the document."""
         head = {name: value for name, value in document.items() if name not in self._variants}
         for name, error in _DOCUMENT.errors(_DOCUMENT.process(head, "insert"), INSERT).items():
             self._structure.add((name,), error)
@@ -358,7 +353,7 @@ def transformed(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each entity as it is to be stored, with its entity's name, parents first.
 
-    Passwords are hashed here, unless the document says ``_transform: false``.
+    Passwords are hashed here, unless the document says C{_transform: false}.
     """
     for name, rows in configuration.entities.items():
         schema = registry[name]

@@ -45,12 +45,9 @@ def content_hash(text: str | bytes) -> str:
 def read(text: str | bytes, filename: str | None = None) -> dict[str, Any]:
     """The document that a text holds.
 
-    Args:
-        text: JSON or YAML, in UTF-8.
-        filename: its extension says which; without a name JSON is tried first, then YAML.
-
-    Raises:
-        DeclarativeError: it could not be read, or is no mapping.
+    @param text: JSON or YAML, in UTF-8.
+    @param filename: its extension says which; without a name JSON is tried first, then YAML.
+    @raise DeclarativeError: it could not be read, or is no mapping.
     """
     as_json = filename is None or filename.endswith("json")
     as_yaml = filename is None or re.search(r"ya?ml\Z", filename) is not None
@@ -100,8 +97,7 @@ def _parse_json(text: str) -> Any:
 def check_depth(document: Any) -> None:
     """Refuse data that is nested so deeply that no configuration could be.
 
-    Raises:
-        ValueError: it is nested more than 100 levels deep.
+    @raise ValueError: it is nested more than 100 levels deep.
     """
     level = [document]
     for _ in range(MAX_DEPTH + 1):
@@ -137,9 +133,8 @@ _MERGE = object()
 def parse_yaml(text: str) -> Any:
     """The first document of a YAML text; None when there is none.
 
-    Raises:
-        ValueError: it is refused (see the module).
-        yaml.YAMLError: it is not YAML.
+    @raise ValueError: it is refused (see the module).
+    @raise yaml.YAMLError: it is not YAML.
     """
     loader = yaml.CSafeLoader(text)
     try:

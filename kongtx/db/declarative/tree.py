@@ -53,7 +53,7 @@ def _lists(error: Any) -> Any:
 
 
 def merge_errors(below: dict[Any, Any], above: dict[Any, Any]) -> dict[Any, Any]:
-    """Both trees' errors; those of ``above`` where both have one."""
+    """Both trees' errors; those of C{above} where both have one."""
     out = dict(below)
     for key, value in above.items():
         current = out.get(key)

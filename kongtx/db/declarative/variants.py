@@ -1,6 +1,6 @@
 """Schemas of entities as files write them: references by name, nested children, comments.
 
-Source: Kong: ``kong/db/schema/others/declarative_config.lua``.
+Source: Kong: C{kong/db/schema/others/declarative_config.lua}.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Variant(Schema):
         original: Mapping[str, Any] | None = None,
         stored: Mapping[str, Any] | None = None,
     ) -> Errors:
-        """As ``Schema.validate``: nothing more can be said of an unknown kind."""
+        """As C{Schema.validate}: nothing more can be said of an unknown kind."""
         if self.subschema_key is not None and self.subschema_name(data) is None:
             return {self.subschema_key: self._subschema_failure(data.get(self.subschema_key))}
         return super().errors(data, mode, full=full, original=original, stored=stored)
@@ -54,13 +54,10 @@ class Variant(Schema):
 class Variants:
     """The three ways in which an entity can be read.
 
-    Args:
-        schema: the entity's schema.
-
-    Attributes:
-        top: as a top-level entry: foreign fields are text, an id or a name.
-        nested: inside its parent: foreign fields are not given.
-        resolved: foreign fields are objects, after they have been looked up in the file.
+    @param schema: the entity's schema.
+    @ivar top: as a top-level entry: foreign fields are text, an id or a name.
+    @ivar nested: inside its parent: foreign fields are not given.
+    @ivar resolved: foreign fields are objects, after they have been looked up in the file.
     """
 
     __slots__ = ("nested", "resolved", "schema", "top")
