@@ -40,16 +40,24 @@ def templates(source: str) -> Iterator[str]:
         and isinstance(node.targets[0], ast.Name)
         and isinstance(node.value, ast.Constant)
     }
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
-            continue
-        if node.func.attr in LEVELS and re.search(r"\b_?log$", ast.unparse(node.func.value)):
-            template = node.args[0]
+    for method, template in calls(tree):
+        if method.attr in LEVELS and re.search(r"\b_?log$", ast.unparse(method.value)):
             if isinstance(template, ast.Name):
                 yield named[template.id]
             else:
-                assert isinstance(template, ast.Constant), ast.unparse(node)
+                assert isinstance(template, ast.Constant), ast.unparse(method)
                 yield str(template.value)
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[ast.Attribute, ast.expr]]:
+    """Methods and their first arguments, called at once or by C{partial}."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = [node.func, *node.args]
+            if isinstance(node.func, ast.Name) and node.func.id == "partial":
+                called = called[1:]
+            if len(called) > 1 and isinstance(called[0], ast.Attribute):
+                yield called[0], called[1]
 
 
 def reasons(source: str) -> Iterator[str]:
@@ -91,9 +99,10 @@ log.warn("a {b}", b=1)
 template = "c"
 self._log.error(template)
 log.info("fine")
+tell = partial(log.error, "{d}")
 catalog.error("no log")
 """
-    assert list(templates(source)) == ["a {b}", "c"]
+    assert list(templates(source)) == ["a {b}", "c", "{d}"]
 
 
 def test_every_line_from_warn_on_is_explained() -> None:
