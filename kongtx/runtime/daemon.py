@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 
 from kongtx.runtime.errors import RuntimeSetupError
 from kongtx.runtime.logs.files import open_log
 
 _READY = b"+"
 _FAILED = b"-"
+_GOES_ON = b"~"
 
 
 class StartReport:
-    """The background process's way to say how its start went; says it once.
+    """The background process's way to say how its start goes; how it went it says once.
 
-    @param fd: the writing end of a pipe; negative when nobody listens, in the foreground.
+    @param fd: the writing end of a pipe; negative in the foreground, where only progress is told.
     """
 
     def __init__(self, fd: int = -1) -> None:
         self._fd = fd
+        self._is_over = False
+
+    def progress(self, text: str) -> None:
+        """The node waits for something.
+
+        @param text: one line.
+        """
+        if self._is_over:
+            return
+        if self._fd < 0:
+            sys.stderr.write(f"{text}\n")
+            return
+        line = " ".join(text.split()).encode("utf-8", "replace")
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._fd, _GOES_ON + line + b"\n")
 
     def ready(self) -> None:
         """The node serves."""
+        self._is_over = True
         self._say(_READY)
 
     def failed(self, reason: str) -> None:
         """The node cannot start."""
+        self._is_over = True
         self._say(_FAILED + reason.encode("utf-8", "replace"))
 
     def _say(self, what: bytes) -> None:
@@ -83,11 +102,19 @@ def redirect_output(path: str | None) -> None:
     os.close(log)
 
 
+def _tell_progress(said: bytearray) -> None:
+    """Show the lines that only say how it goes, and take them out."""
+    while said.startswith(_GOES_ON) and (end := said.find(b"\n")) > 0:
+        sys.stderr.write(f"{said[1:end].decode('utf-8', 'replace')}\n")
+        del said[: end + 1]
+
+
 def _await_start(reading: int) -> None:
     said = bytearray()
     with open(reading, "rb", buffering=0) as pipe:
         while chunk := pipe.read(4096):
             said += chunk
+            _tell_progress(said)
     if said == _READY:
         return
     reason = said[1:].decode("utf-8", "replace") if said[:1] == _FAILED else ""

@@ -82,6 +82,7 @@ class MainService(Service):
         self._logs: Logs | None = None
         self._engine: Any = None
         self.is_in_background = False
+        self.progress: Callable[[str], object] = lambda text: None
         self.failure: Failure | None = None
 
     def _effective(self) -> Configuration:
@@ -155,7 +156,13 @@ class MainService(Service):
 
     def _make_engine(self, logs: Logs) -> Any:
         if self.conf.worker_count == 0:
-            return SingleProcess(self._reactor, node=self._node, logs=logs, reload=self.reload)
+            return SingleProcess(
+                self._reactor,
+                node=self._node,
+                logs=logs,
+                reload=self.reload,
+                progress=self.progress,
+            )
         return Workers(
             self._reactor,
             self.conf,
@@ -164,6 +171,7 @@ class MainService(Service):
             user=self._user,
             logs=lambda: self._logs or logs,
             reload=self.reload,
+            progress=self.progress,
         )
 
     def _cannot_start(self, failure: Failure) -> Deferred[None]:
@@ -363,6 +371,7 @@ def _serve(service: MainService, report: StartReport, reactor_name: str) -> None
     reactor: Any = _reactor
 
     heap.hold_off()
+    service.progress = report.progress
 
     def started() -> None:
         report.ready()

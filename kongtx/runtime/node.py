@@ -97,9 +97,7 @@ class GatewayNode(MultiService):
         self.registry = make_registry(conf, self.plugins)
         self.store = Store(self.registry, make_connector(conf, reactor), reactor)
         self.read_store = self._make_read_store()
-        self.access = DatabaseAccess(
-            self.store, self.read_store, conf, reactor, is_first=context.worker_id == 0
-        )
+        self.access = DatabaseAccess(self.store, self.read_store, conf, context)
         self.memory = open_memory(conf, context.worker_id)
         self.cache = MultiLevelCache(
             "entities", self.memory, context.bus, reactor, _cache_options(conf), lru_size=10_000

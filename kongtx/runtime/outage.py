@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
@@ -18,8 +19,10 @@ from kongtx.db.interfaces import IClusterLog, IConnector
 from kongtx.db.off import EMPTY_DIGEST, OffConnector
 from kongtx.db.store import Store
 from kongtx.errors import KongtxError
+from kongtx.events.errors import CallError
 from kongtx.lib.loglevel import notice
 from kongtx.runtime.errors import DatabaseAwayError
+from kongtx.runtime.interfaces import NodeContext
 from kongtx.runtime.invalidation import is_cached
 
 #: Seconds between two attempts to reach a database.
@@ -33,11 +36,13 @@ COPY_SHARE = 20
 log = Logger()
 
 
-async def open_store(store: Store, timeout: float, clock: Any, tells: bool = True) -> None:
+async def open_store(
+    store: Store, timeout: float, clock: Any, tell: Callable[[str], object] | None = None
+) -> None:
     """Start a store, and wait for its database if it does not answer.
 
     @param timeout: seconds.
-    @param tells: whether the log is told how it goes.
+    @param tell: told now and then what is waited for.
     @raise DatabaseAwayError: it did not answer in time.
     @raise MigrationError: it has to be set up or migrated first.
     """
@@ -51,13 +56,10 @@ async def open_store(store: Store, timeout: float, clock: Any, tells: bool = Tru
             left = began + timeout - now
             if left <= 0:
                 raise DatabaseAwayError(timeout, error.message) from error
-            if tells and (told_at is None or now - told_at >= TELL_SECONDS):
+            if tell is not None and (told_at is None or now - told_at >= TELL_SECONDS):
                 told_at = now
-                log.warn(
-                    "waiting for the database, for {left} s more at most: {reason}",
-                    left=round(left),
-                    reason=error.message,
-                )
+                seconds = math.ceil(left)
+                tell(f"waiting for the database, for {seconds} s more at most: {error.message}")
             await deferLater(clock, min(RETRY_SECONDS, left))
         else:
             if told_at is not None:
@@ -123,25 +125,26 @@ class DatabaseAccess:
     @param store: over the database itself.
     @param read_store: what traffic is served by; its own store where a copy may take the place of
         the database.
-    @param is_first: whether this worker tells of the wait.
+    @param context: the first worker tells the log and the master of the wait.
     @ivar copy: L{None} unless the configuration wants one.
     @ivar is_offline: whether the copy is served by.
     """
 
     def __init__(
-        self, store: Store, read_store: Store, conf: Configuration, clock: Any, is_first: bool
+        self, store: Store, read_store: Store, conf: Configuration, context: NodeContext
     ) -> None:
         self._store = store
         self._read_store = read_store
         self._timeout = conf.db_start_timeout
-        self._clock = clock
-        self._is_first = is_first
+        self._clock = context.clock
+        self._bus: Any = context.bus
+        self._is_first = context.worker_id == 0
         self._retrying: Deferred[None] = succeed(None)
         self._connector: IConnector | None = None
         self.copy: LocalCopy | None = None
         if wants_copy(conf, store):
-            self.copy = LocalCopy(store, conf, clock)
-        elif is_first:
+            self.copy = LocalCopy(store, conf, context.clock)
+        elif self._is_first:
             # It has secrets that nobody wants there any more.
             shutil.rmtree(copy_path(conf), ignore_errors=True)
 
@@ -158,7 +161,10 @@ class DatabaseAccess:
         has_copy = self.copy is not None and await self.copy.open()
         try:
             await open_store(
-                self._store, 0.0 if has_copy else self._timeout, self._clock, self._is_first
+                self._store,
+                0.0 if has_copy else self._timeout,
+                self._clock,
+                self._tell if self._is_first else None,
             )
         except DatabaseAwayError as error:
             if self.copy is None or not has_copy:
@@ -171,6 +177,11 @@ class DatabaseAccess:
             )
             self._connector = self._read_store.connector
             self._read_store.connector = self.copy.connector
+
+    def _tell(self, text: str) -> None:
+        log.warn("{text}", text=text)
+        # Whoever started the node sees it; who embeds it has the log.
+        self._bus.call("runtime.waiting", text).addErrback(lambda failure: failure.trap(CallError))
 
     def when_back(self, take_over: Callable[[], Awaitable[object]]) -> None:
         """While the copy is served by, look for the database, and call when it answers."""

@@ -46,6 +46,7 @@ class SingleProcess:
     @param node: dotted name of what to run.
     @param logs: those of the process.
     @param reload: called when code has changed, in development mode.
+    @param progress: told what the node waits for while it starts.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class SingleProcess:
         node: str,
         logs: Logs,
         reload: Callable[[], object] = lambda: None,
+        progress: Callable[[str], object] = lambda text: None,
     ) -> None:
         self._reactor = reactor
         self._node = node
         self._logs = logs
         self._reload = reload
+        self._progress = progress
         self._current: _Run | None = None
         self._leaving: list[_Run] = []
 
@@ -93,6 +96,7 @@ class SingleProcess:
     def _make(self, conf: Configuration, listeners: ListenerSet) -> _Run:
         bus = LocalEventBus(self._reactor, pid=os.getpid())
         bus.serve("runtime.pids", lambda data, peer: self._pids())
+        bus.serve("runtime.waiting", lambda data, peer: self._progress(data))
         bus.serve("runtime.reload", lambda data, peer: self._code_changed(data))
         host = NodeHost(
             conf,

@@ -108,6 +108,7 @@ class SnapshotKeeper:
         self._is_begun = False
         self._is_loaded = False
         self._retry: IDelayedCall | None = None
+        self._has_failed = False
         self.current = Snapshot(
             build_router(flavor, [], {}), PluginIterator([], plugins, node), balancers
         )
@@ -192,14 +193,15 @@ class SnapshotKeeper:
 
     def _try_again(self, error: Exception) -> None:
         """Take over later what could not be now."""
-        if isinstance(error, DatabaseError):
+        if not isinstance(error, DatabaseError):
+            self._log.failure("a configuration change could not be taken over")
+            return
+        if not self._has_failed:
+            self._has_failed = True
             self._log.warn(
                 "a configuration change will be taken over when the database answers: {error}",
                 error=error.message,
             )
-        else:
-            self._log.failure("a configuration change could not be taken over")
-            return
         if self._retry is None:
             self._retry = self._node.clock.callLater(RETRY_SECONDS, self._retried)
 
@@ -218,6 +220,7 @@ class SnapshotKeeper:
         reload, self._reload = self._reload or self._are_many(pending), False
         try:
             await self._take(pending, reload)
+            self._has_failed = False
         except DatabaseError:
             self._pending |= pending
             self._reload |= reload

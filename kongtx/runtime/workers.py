@@ -37,6 +37,7 @@ class Workers:
     @param user: whom workers become.
     @param logs: gives the logs of this process, whose level is that of the node.
     @param reload: called when a worker asks for it, in development mode.
+    @param progress: told what a worker waits for that starts.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Workers:
         user: User | None,
         logs: Callable[[], Logs],
         reload: Callable[[], object] = lambda: None,
+        progress: Callable[[str], object] = lambda text: None,
     ) -> None:
         self._reactor = reactor
         self._prefix = conf.prefix
@@ -63,6 +65,7 @@ class Workers:
         self.broker.serve("runtime.ready", self._worker_is_ready)
         self.broker.serve("runtime.pids", lambda data, peer: self._pids(peer))
         self.broker.serve("runtime.reload", lambda data, peer: self._asked_to(reload))
+        self.broker.serve("runtime.waiting", lambda data, peer: progress(data))
         self.broker.subscribe(
             RUNTIME_CHANNEL, "log_level", lambda data, *_: set_level(self._logs(), data)
         )

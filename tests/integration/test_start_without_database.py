@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from tests.postgres_server import Database
 from tests.runtime.running import RunningNode, children_of, wait_until
 
 pytestmark = pytest.mark.long
+
+WAITING = re.compile(
+    r"waiting for the database, for \d+ s more at most: PostgreSQL at 127\.0\.0\.1:\d+: \w"
+)
 
 
 @pytest.fixture
@@ -34,11 +39,14 @@ def test_a_node_starts_when_its_database_comes(
     server = postgres_database.server
     server.stop()
     log = tmp_path / "prefix" / "logs" / "error.log"
-    waiting = "waiting for the database, for 60 s more at most: PostgreSQL at 127.0.0.1"
+
+    is_over = threading.Event()
 
     def come() -> None:
-        wait_until(lambda: log.exists() and waiting in log.read_text())
+        wait_until(lambda: log.exists() and WAITING.search(log.read_text()))
         server.start()
+        is_over.wait()  # for the server may end with the thread that started it
+        server.stop()
 
     coming = threading.Thread(target=come)
     coming.start()
@@ -46,12 +54,14 @@ def test_a_node_starts_when_its_database_comes(
         with running(tmp_path, **properties) as (urls, _):
             assert ask_for_json(f"{urls.status}/status/ready")[0] == 200
     finally:
+        is_over.set()
         coming.join()
     assert "the database answers" in log.read_text()
 
 
-def test_a_node_whose_database_does_not_come_says_so(
-    properties: dict[str, str], postgres_database: Database
+@pytest.mark.parametrize("foreground", [True, False])
+def test_whoever_starts_a_node_is_told_that_its_database_does_not_come(
+    properties: dict[str, str], postgres_database: Database, foreground: bool
 ) -> None:
     postgres_database.server.stop()
     node = RunningNode(
@@ -62,10 +72,11 @@ def test_a_node_whose_database_does_not_come_says_so(
         **properties,
     )
     try:
-        ended = node.run(foreground=True)
+        ended = node.run(foreground=foreground)
     finally:
         node.close()
     assert ended.returncode != 0
+    assert WAITING.search(ended.stderr)
     assert "the database did not answer within 1.5 seconds (db_start_timeout): Postgre" in (
         ended.stderr
     )

@@ -69,6 +69,17 @@ def test_a_start_waits_no_longer_than_it_may(clock: Clock) -> None:
     )
 
 
+def test_a_start_tells_every_five_seconds_for_how_long_it_will_wait(clock: Clock) -> None:
+    store: Any = AwayStore(99, DatabaseUnavailableError("refused"))
+    told: list[str] = []
+    ensureDeferred(open_store(store, 60.0, clock, told.append))
+    clock.pump([1.0] * 9)
+    assert told == [
+        "waiting for the database, for 60 s more at most: refused",
+        "waiting for the database, for 55 s more at most: refused",
+    ]
+
+
 def test_a_start_does_not_wait_for_what_will_not_pass(clock: Clock) -> None:
     outcome = opening(AwayStore(99, DatabaseError("broken")), clock, 60.0)
     assert outcome[0].check(DatabaseError)

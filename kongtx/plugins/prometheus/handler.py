@@ -147,7 +147,7 @@ def _node_gauges(node: Node, statistics: Mapping[str, int]) -> Counts:
 
 async def _datastore(node: Node) -> Counts:
     try:
-        await node.store.connector.ping()
+        await node.store.primary.ping()
         reachable = 1
     except Exception:  # whatever keeps the database from answering, it is not reachable
         reachable = 0
