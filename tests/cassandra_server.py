@@ -101,6 +101,10 @@ class CassandraServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._make()
 
+    def settings(self) -> Settings:
+        """How it is reached."""
+        return Settings((self.host,), self.port, username=USER, password=PASSWORD)
+
     def start(self) -> None:
         """Start it, and wait until it takes connections.
 
@@ -122,9 +126,7 @@ class CassandraServer:
     def _await_user(self, give_up: float) -> None:
         """Wait until a new server has made its first user, which it does after it listens."""
         while True:
-            cluster = make_cluster(
-                Settings((self.host,), self.port, username=USER, password=PASSWORD)
-            )
+            cluster = make_cluster(self.settings())
             try:
                 cluster.connect()
             except NoHostAvailable as error:
@@ -272,3 +274,20 @@ def cassandra_server() -> Iterator[CassandraServer]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture
+def cassandra_properties(cassandra_server: CassandraServer) -> Iterator[dict[str, str]]:
+    """The properties of nodes with a keyspace of the test's own, which is not there yet."""
+    keyspace = f"test_{time.time_ns()}"
+    yield {
+        "database": "cassandra",
+        "cassandra_contact_points": cassandra_server.host,
+        "cassandra_port": str(cassandra_server.port),
+        "cassandra_username": USER,
+        "cassandra_password": PASSWORD,
+        "cassandra_keyspace": keyspace,
+    }
+    cluster = make_cluster(cassandra_server.settings())
+    cluster.connect().execute(f"DROP KEYSPACE IF EXISTS {keyspace}", timeout=60)
+    cluster.shutdown()
