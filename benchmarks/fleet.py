@@ -42,12 +42,12 @@ class Costs:
     @ivar apply: of every worker for a change, with 1 000 routes.
     """
 
-    write: float = 150e-6
+    write: float = 140e-6
     poll: float = 60e-6
     event: float = 1e-6
-    select: float = 20e-6
+    select: float = 10e-6
     heard: float = 2e-6
-    apply: float = 160e-6
+    apply: float = 156e-6
 
 
 @attrs.frozen

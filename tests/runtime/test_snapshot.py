@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import pytest
 import pytest_twisted
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, fail
 
 from kongtx.balancer.balancers import Balancers
+from kongtx.db.errors import DatabaseError
+from kongtx.runtime import snapshot
 from kongtx.runtime.snapshot import SnapshotKeeper
 from kongtx.testing.gateway import GatewayUnderTest
+from kongtx.testing.upstream import Upstream
+from tests.runtime.fleets import status, until
 
 Make = Callable[..., Awaitable[GatewayUnderTest]]
 
@@ -91,3 +96,22 @@ async def test_what_changes_while_everything_is_read_is_taken_over_afterwards(
         first["id"],
         second["id"],
     }
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_change_that_could_not_be_read_is_taken_over_later(
+    gateway: GatewayUnderTest, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "RETRY_SECONDS", 0.05)
+    with monkeypatch.context() as away:
+        away.setattr(
+            gateway.store.connector, "select", lambda *_: fail(DatabaseError("it is away"))
+        )
+        service = await gateway.store["services"].insert({"url": upstream.url})
+        await gateway.store["routes"].insert({"paths": ["/r"], "service": service})
+        assert await status(gateway, "/r") == 404
+
+    async def is_served() -> bool:
+        return await status(gateway, "/r") == 200
+
+    await until(is_served)
