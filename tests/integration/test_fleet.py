@@ -27,7 +27,7 @@ import pytest
 from tests.cassandra_server import PASSWORD, USER, CassandraServer
 from tests.integration.conftest import Gateway, running
 from tests.postgres_server import Database
-from tests.runtime.running import children_of
+from tests.runtime.running import children_of, wait_until
 
 pytestmark = pytest.mark.long
 
@@ -285,8 +285,9 @@ def test_a_killed_node_leaves_no_lock_in_the_database(
         "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' "
         "AND datname = current_database()"
     )
-    assert postgres_database.run(stuck) == [(0,)]
-    assert postgres_database.run("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    for question in (stuck, waiting):
+        wait_until(lambda question=question: postgres_database.run(question) == [(0,)], SLOWEST)
     fleet.nodes[0].start()
 
 
