@@ -60,6 +60,7 @@ def scenarios(files: Path) -> list[Scenario]:
         Scenario("key-auth + rate-limiting", _guarded),
         Scenario("TLS", _get("small", "tls"), 0.6),
         Scenario("TLS, 100 KiB down", _get("100k", "tls")),
+        Scenario("TLS handshakes", _handshakes, 0.7),
         Scenario("HTTP/2", _http2("small")),
         Scenario("HTTP/2, 100 KiB down", _http2("100k")),
         Scenario("gRPC unary", lambda proxy, seconds: _grpc(proxy, seconds, files)),
@@ -111,6 +112,12 @@ def _grpc(proxy: Proxy, seconds: float, files: Path) -> Figure:
 
 def _churn(proxy: Proxy, seconds: float) -> Figure:
     url = f"http://127.0.0.1:{proxy.plain}/small"
+    return by_wrk(url, proxy.pid, seconds, headers=("Connection: close",))
+
+
+def _handshakes(proxy: Proxy, seconds: float) -> Figure:
+    """Connections that each shake hands anew, for one request."""
+    url = f"https://127.0.0.1:{proxy.tls}/small"
     return by_wrk(url, proxy.pid, seconds, headers=("Connection: close",))
 
 

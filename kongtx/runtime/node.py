@@ -120,7 +120,6 @@ class GatewayNode(MultiService):
         self.listener_tls = ListenerTLS(
             conf, reactor, self.plugin_node.resolve_vault, frozenset(wanting)
         )
-        self.listener_tls.hooks.append(self._run_certificate_phase)
         self.plugin_node.server_names = self.listener_tls
         self.plugin_node.certificates_in_use = self.listener_tls.in_use
         self.client_material = client_material(conf, self.plugin_node.resolve_vault)
@@ -332,6 +331,9 @@ class GatewayNode(MultiService):
     # -- configuration changes -----------------------------------------------------------------
     def _apply(self, snapshot: Any) -> None:
         self.gateway.snapshot = snapshot
+        handlers = snapshot.plugins.global_handlers
+        has_phase = any(handler.certificate is not None for handler in handlers)
+        self.listener_tls.set_hook(self._run_certificate_phase, has_phase)
 
     def _run_certificate_phase(self, handshake: Handshake) -> None:
         context: HandshakeContext | None = None

@@ -67,7 +67,7 @@ class ListenerTLS:
     @param resolve: gives what a vault reference stands for.
     @param wanting: names of the plugins that want to see client certificates.
     @ivar certificates: of the store, for proxy listeners, by the protocols to agree on.
-    @ivar hooks: called in each handshake of a proxy listener.
+    @ivar hooks: called in each handshake of a proxy listener; see L{set_hook}.
     @ivar validations: what authorities look for that validate names at proxy listeners.
     """
 
@@ -87,7 +87,7 @@ class ListenerTLS:
             alpn: ServerCertificates(partial(make, alpn=alpn), resolve)
             for alpn in (ALPN, HTTP2_ALPN)
         }
-        self.hooks: list[Hook] = [self._ask]
+        self.hooks: list[Hook] = []
         self.validations = Validations()
         self._of_plugins: dict[str, Pair] = {}
         self._wanting = wanting
@@ -157,6 +157,16 @@ class ListenerTLS:
         if touched["plugins"] or touched["routes"]:
             plugins, routes = rows["plugins"].values(), rows["routes"].values()
             self._asked = asked_names(plugins, routes, self._wanting)
+            self.set_hook(self._ask, bool(self._asked))
+
+    def set_hook(self, hook: Hook, on: bool) -> None:
+        """Call something in handshakes, or do so no more: most nodes need not pay for it."""
+        if on is (hook in self.hooks):
+            return
+        if on:
+            self.hooks.append(hook)
+        else:
+            self.hooks.remove(hook)
 
     def _ask(self, handshake: Handshake) -> None:
         if self._asked.asks(handshake.server_name):

@@ -23,12 +23,17 @@ class AskedNames:
     @ivar everybody: whether those that name no server, or any other, are asked as well.
     """
 
-    __slots__ = ("_index", "everybody")
+    __slots__ = ("_any", "_index", "everybody")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         wanted = {name.removesuffix("."): True for name in names}
         self.everybody = ANY in wanted
+        self._any = bool(wanted)
         self._index = NameIndex(wanted)
+
+    def __bool__(self) -> bool:
+        """Whether any client is asked."""
+        return self._any
 
     def asks(self, server_name: str | None) -> bool:
         """Whether the client of a handshake is asked."""

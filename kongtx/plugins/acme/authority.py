@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from requests.adapters import HTTPAdapter
 
-from kongtx.plugins.acme.domains import issuer_of
+from kongtx.plugins.acme.domains import end_of, issuer_of
 from kongtx.plugins.acme.errors import ACMEError
 
 HTTP_01 = "http-01"
@@ -168,7 +168,11 @@ class Authority:
                 return None
         chains = [done.fullchain_pem, *(done.alternative_fullchains_pem or ())]
         fitting = (each for each in chains if preferred and issuer_of(each) == preferred)
-        chosen: str = next(fitting, chains[0])
+        try:
+            chosen: str = next(fitting, chains[0])
+            end_of(chosen)
+        except ValueError:
+            raise ACMEError("the authority's certificate cannot be read") from None
         return chosen
 
 

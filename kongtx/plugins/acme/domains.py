@@ -16,6 +16,8 @@ from cryptography.x509.oid import NameOID
 IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
 #: What a handshake may ask a certificate for; whatever else clients send is not passed on.
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_-]+)+\Z")
+#: The same, and what administrators may ask for besides; authorities say what they take.
+_NAME = re.compile(r"(?=.{1,255}\Z)(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z")
 _WHEN = "%Y-%m-%d %H:%M:%S"
 
 
@@ -39,6 +41,11 @@ class Domains:
 def is_host(name: str) -> bool:
     """Whether a name in lower case can be that of a server on a public network."""
     return _HOST.match(name) is not None
+
+
+def is_asked_for(name: str) -> bool:
+    """Whether a name in lower case can be written into a request for a certificate."""
+    return _NAME.match(name) is not None
 
 
 def is_address(host: str) -> bool:

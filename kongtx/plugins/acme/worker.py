@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
@@ -16,7 +16,7 @@ from kongtx.db.errors import StoreError
 from kongtx.errors import KongtxError
 from kongtx.pdk.node import Node
 from kongtx.plugins.acme import storage as names
-from kongtx.plugins.acme.domains import end_of, is_address, is_due, is_host
+from kongtx.plugins.acme.domains import end_of, is_address, is_asked_for, is_due, is_host
 from kongtx.plugins.acme.errors import ACMEError
 from kongtx.plugins.acme.issuing import Issuer
 from kongtx.plugins.acme.settings import Settings
@@ -60,7 +60,7 @@ class Worker:
         self._shown: dict[str, str] = {}
         self._tasks: set[Deferred[Any]] = set()
         self._renewing = LoopingCall(self.renew_all)
-        self._reading = LoopingCall(self._read_all)
+        self._reading = LoopingCall(self._read_again)
         self._first: Any = None
         self._holds = False
         self._renewing.clock = self._reading.clock = node.clock
@@ -83,7 +83,7 @@ class Worker:
         self._looked_up.clear()
         if settings is not None and self._keeps_certificates:
             if self._reading.running:
-                self.run(self._read_all())
+                self._read_again()
             else:
                 self._reading.start(READ_EVERY)
             return
@@ -111,16 +111,18 @@ class Worker:
         if self._renewing.running:
             self._renewing.stop()
 
-    def stop(self) -> None:
-        """Leave off whatever goes on."""
+    def stop(self) -> Deferred[Any]:
+        """Leave off whatever goes on; the Deferred fires when nothing does."""
         self._cease_renewing()
         if self._reading.running:
             self._reading.stop()
         for end in self._endings:
             end()
         self._endings.clear()
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        return DeferredList(tasks)
 
     def run(self, work: Coroutine[Deferred[Any], Any, Any]) -> None:
         """Do something that nobody waits for."""
@@ -176,6 +178,8 @@ class Worker:
         @return: whether that was done; L{False} if someone else is at it.
         @raise ACMEError: it cannot be had now.
         """
+        if not is_asked_for(host):
+            raise ACMEError(f"{host!r} is no name of a server")
         if is_address(host):
             raise ACMEError(f"{host}: clients ask for no address, so no certificate would be shown")
         storage = self.storage(settings)
@@ -291,9 +295,13 @@ class Worker:
     @property
     def _keeps_certificates(self) -> bool:
         """Whether certificates are in the plugin's storage, as the store takes none."""
-        return bool(self._node.store.connector.read_only)
+        is_off: bool = self._node.configuration.database == "off"
+        return is_off
 
     # -- showing -----------------------------------------------------------------------------
+    def _read_again(self) -> None:
+        self.run(self._read_all())
+
     async def _read_all(self) -> None:
         settings = self.settings
         if settings is None:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from kongtx.plugins.acme.domains import Domains, is_due, is_host, issuer_of, shown
+from kongtx.plugins.acme.domains import (
+    Domains,
+    is_asked_for,
+    is_due,
+    is_host,
+    issuer_of,
+    shown,
+)
 from kongtx.plugins.acme.settings import Settings
 from tests.tls.kit import chain_pem, issued
 
@@ -101,3 +108,10 @@ def test_what_is_shown_of_a_certificate() -> None:
     assert shown(chain_pem(leaf), NOW.timestamp() + 86401)["valid"] is False
     assert len(told["digest"]) == 59
     assert issuer_of(chain_pem(leaf)) is None
+
+
+def test_only_names_of_servers_are_asked_for() -> None:
+    for name in ("localhost", "a.test", "*.a.test", "10.0.0.1", "_x.a.test"):
+        assert is_asked_for(name), name
+    for name in ("", "a..test", "b\u00fc.test", "a b", "a.*", "**.a", "a.test\n", "a" * 256):
+        assert not is_asked_for(name), name

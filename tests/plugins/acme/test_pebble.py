@@ -309,6 +309,11 @@ async def test_an_account_may_be_bound_to_one_elsewhere(start: Start, tmp_path: 
 async def test_no_certificate_is_asked_for_an_address(start: Start) -> None:
     gateway = await start()
     answer = await gateway.admin.post("/acme", json={"host": "127.0.0.1"})
+    wrong = await gateway.admin.post("/acme", json={"host": "b\u00fc cher"})
+    assert (wrong.status, wrong.json) == (
+        500,
+        {"message": "failed to update certificate: 'b\u00fc cher' is no name of a server"},
+    )
     message = "127.0.0.1: clients ask for no address, so no certificate would be shown"
     assert answer.json == {"message": f"failed to update certificate: {message}"}
 
@@ -361,3 +366,39 @@ def _public(leaf: Any) -> str:
     certificate = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
     public = certificate.public_key()
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_gateway_that_stops_leaves_no_lock_behind(
+    start: Start, authority: Pebble, tmp_path: Path, errors: list[str]
+) -> None:
+    prefix = tmp_path / "p"
+    gateway = await start(properties={"prefix": str(prefix)}, storage="shm")
+    await get(authority.tls_port, "stopped.test")
+    while not any("update_lock" in path.read_text() for path in prefix.glob("acme/kong/*.json")):
+        await deferLater(reactor, 0.01)
+    await gateway.stop(keep_prefix=True)
+    kept = [json.loads(path.read_text())["key"] for path in prefix.glob("acme/kong/*.json")]
+    assert [key for key in kept if "account" not in key] == []
+    assert errors == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_that_was_lost_is_renewed_no_more(
+    start: Start, authority: Pebble
+) -> None:
+    gateway = await start(renew_threshold_days=1)
+    await gateway.admin.post("/acme", json={"host": "lost.test"})
+    sni = await gateway.store["snis"].select_by("name", "lost.test")
+    await gateway.admin.request("PATCH", "/acme")
+    await deferLater(reactor, 0.2)
+    same = await gateway.store["snis"].select_by("name", "lost.test")
+    assert same["certificate"] == sni["certificate"]
+    await gateway.store["snis"].delete(sni["id"])
+    await gateway.admin.request("PATCH", "/acme")
+    keys = ["kong_acme:renew_config:lost.test"]
+    while keys:
+        await deferLater(reactor, 0.02)
+        rows = [row["key"] async for row in gateway.store["acme_storage"].each()]
+        keys = [key for key in rows if "renew_config" in key]
+    assert "kong_acme:renew_last_run" in rows
