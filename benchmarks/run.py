@@ -57,7 +57,10 @@ def scenarios(files: Path) -> list[Scenario]:
             for label, name in (("1 KiB", "1k"), ("100 KiB", "100k"), ("10 MiB", "10m"))
         ),
         Scenario(f"{ROUTES:,} routes".replace(",", " "), _many_routes),
-        Scenario("key-auth + rate-limiting", _guarded),
+        Scenario("key-auth", _chain("key-auth"), 0.58),
+        Scenario("key-auth + rate-limiting", _chain("guarded"), 0.5),
+        Scenario("prometheus", _chain("prometheus"), 0.55),
+        Scenario("ten plugins", _chain("ten"), 0.3),
         Scenario("TLS", _get("small", "tls"), 0.6),
         Scenario("TLS, 100 KiB down", _get("100k", "tls")),
         Scenario("TLS handshakes", _handshakes, 0.7),
@@ -93,9 +96,13 @@ def _many_routes(proxy: Proxy, seconds: float) -> Figure:
     return by_wrk(url, proxy.routes_pid, seconds)
 
 
-def _guarded(proxy: Proxy, seconds: float) -> Figure:
-    url = f"http://127.0.0.1:{proxy.plain}/guarded/small"
-    return by_wrk(url, proxy.pid, seconds, headers=("apikey: secret",))
+def _chain(name: str) -> Callable[[Proxy, float], Figure]:
+    return lambda proxy, seconds: by_wrk(
+        f"http://127.0.0.1:{proxy.plain}/{name}/small",
+        proxy.pid,
+        seconds,
+        headers=("apikey: secret",),
+    )
 
 
 def _http2(file: str) -> Callable[[Proxy, float], Figure]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import trustme
 
+from benchmarks import chains
 from benchmarks.harness import Processes, Proxy, free_port
 
 ROUTES = 10_000
@@ -53,6 +55,7 @@ PROXY = """
       limit_req zone=keys burst=100000 nodelay;
       proxy_pass http://up/;
     }
+%(chains)s
     location /ws {
       proxy_pass http://127.0.0.1:%(echo)d; proxy_set_header Connection "upgrade";
       proxy_set_header Upgrade $http_upgrade;
@@ -88,11 +91,7 @@ services:
   url: http://127.0.0.1:%(upstream)d
   routes:
   - {name: all, paths: ["/"], strip_path: false}
-  - name: guarded
-    paths: ["/guarded"]
-    plugins:
-    - name: key-auth
-    - {name: rate-limiting, config: {minute: 1000000000, policy: local}}
+%(chains)s
 - name: echo
   url: http://127.0.0.1:%(echo)d
   routes:
@@ -101,10 +100,7 @@ services:
   url: grpc://127.0.0.1:%(grpc)d
   routes:
   - {name: calls, paths: ["/bench.Greeter/"], strip_path: false, protocols: [grpc, grpcs]}
-consumers:
-- username: bench
-  keyauth_credentials:
-  - key: secret
+consumers: %(consumers)s
 """
 
 
@@ -137,7 +133,14 @@ def start_proxies(processes: Processes, upstreams: dict[str, int]) -> tuple[Prox
 
 def _start_nginx(processes: Processes, ports: dict[str, int], pem: Path) -> Proxy:
     mine = {"plain": free_port(), "http2": free_port(), "tls": free_port()}
-    nginx = processes.nginx("nginx", PROXY % {**ports, **mine, "pem": pem}, mine["plain"])
+    # Nothing of what plugins do, but for the first: it is what they are measured against.
+    alike = "\n".join(
+        f"    location /{name}/ {{ proxy_pass http://up/; }}"
+        for name in chains.CHAINS
+        if name != "guarded"
+    )
+    configuration = PROXY % {**ports, **mine, "pem": pem, "chains": alike}
+    nginx = processes.nginx("nginx", configuration, mine["plain"])
     locations = "\n".join(
         f"    location /service-{number}/ {{ proxy_pass http://up/; }}" for number in range(ROUTES)
     )
@@ -154,7 +157,12 @@ def _start_kongtx(processes: Processes, ports: dict[str, int], pem: Path) -> Pro
     plain, tls, many = free_port(), free_port(), free_port()
     backlog = "backlog=4096"
     listen = f"127.0.0.1:{plain} http2 {backlog}, 127.0.0.1:{tls} ssl http2 {backlog}"
-    pid = processes.kongtx("kongtx", DECLARED % ports, listen, plain, pem)
+    text = DECLARED % {
+        **ports,
+        "chains": "\n".join(f"  - {json.dumps(route)}" for route in chains.routes()),
+        "consumers": json.dumps(chains.CONSUMERS),
+    }
+    pid = processes.kongtx("kongtx", text, listen, plain, pem)
     declared = ['_format_version: "3.0"', "services:", "- name: files"]
     declared += [f"  url: http://127.0.0.1:{ports['upstream']}", "  routes:"]
     declared += [f'  - {{name: r{n}, paths: ["/service-{n}"]}}' for n in range(ROUTES)]

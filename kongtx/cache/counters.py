@@ -67,23 +67,27 @@ class Counters:
         with self._env.begin(self._db, buffers=True) as txn:
             return [_unpack(found)[0] if (found := txn.get(key)) else 0 for key in keys]
 
-    def take(self, keys: Sequence[bytes], limits: Sequence[float], now: float) -> Taken:
+    def take(
+        self, keys: Sequence[bytes], limits: Sequence[float], now: float, more: int = 0
+    ) -> Taken:
         """Count one on every key, unless a limit has been reached: then on none.
 
         @param now: seconds since the epoch; what ended before may be swept away.
+        @param more: what is counted on every key before that, whatever its limit.
         """
         counts: list[int] = []
         reached = None
         with self._env.begin(self._db, write=True) as txn:
-            for index, key in enumerate(keys):
+            for key, limit in zip(keys, limits, strict=True):
                 found = txn.get(key)
-                count = _unpack(found)[0] if found else 0
+                count = (_unpack(found)[0] if found else 0) + more
                 counts.append(count)
-                if count >= limits[index] and reached is None:
-                    reached = index
-            if reached is None:
-                for index, key in enumerate(keys):
-                    txn.put(key, _pack(counts[index] + 1))
+                if count >= limit and reached is None:
+                    reached = len(counts) - 1
+            if reached is None or more:
+                one = reached is None
+                for key, count in zip(keys, counts, strict=True):
+                    txn.put(key, _pack(count + one))
                 self._writes += 1
                 if self._writes % _SWEEP_EVERY == 0:
                     self._sweep(txn, now)

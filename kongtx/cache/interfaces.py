@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
+
+from kongtx.cache.derived import Derived
 
 
 class ICache(Interface):
     """A cache that computes what it lacks, once for the whole node."""
+
+    derived: Derived = Attribute("The L{Derived}: what this worker has made of its values.")
 
     def get(key: str, load: Callable[..., Any], *args: Any) -> Any | Deferred[Any]:
         """The value of a key.

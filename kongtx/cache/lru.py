@@ -7,6 +7,7 @@ from typing import Any
 
 #: What L{LRU.get} answers for a key it does not hold; L{None} is a value.
 MISSING: Any = object()
+_ABSENT: tuple[Any, float] = (MISSING, 0.0)
 
 
 class LRU:
@@ -37,6 +38,13 @@ class LRU:
             return MISSING
         self._entries.move_to_end(key)
         return entry[0]
+
+    def peek(self, key: str) -> tuple[Any, float]:
+        """The value of a key, expired or not, and when it expires; L{MISSING} if it is absent.
+
+        It is not used by that.
+        """
+        return self._entries.get(key, _ABSENT)
 
     def set(self, key: str, value: Any, expires: float) -> None:
         """Hold a value until C{expires}, in the seconds that L{get} is called with."""

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from kongtx.cache.derived import Derived
 from kongtx.cache.errors import LockTimeout
 from kongtx.cache.interfaces import ICache
 from kongtx.cache.lru import LRU, MISSING
@@ -126,6 +127,7 @@ class MultiLevelCache:
         self.options = options or Options()
         self.statistics = Statistics()
         self._l1 = LRU(lru_size)
+        self.derived = Derived(self._l1, now, lru_size)
         self._prefix = f"{name}:".encode()
         self._memory = memory
         self._bus = bus
@@ -226,8 +228,8 @@ class MultiLevelCache:
 
         @return: a Deferred that fires when the other workers have been told.
         """
-        options = options or self.options
-        self._hold(key, value, options, None, whole_node=True)
+        self.derived.clear()
+        self._hold(key, value, options or self.options, None, whole_node=True)
         return self._tell("set", key)
 
     def delete(self, key: str) -> Deferred[None]:
@@ -282,15 +284,18 @@ class MultiLevelCache:
         elif event == "delete":
             self._forget(key)
         else:
+            self.derived.clear()
             self._l1.delete(key)
 
     def _forget(self, key: str) -> None:
+        self.derived.clear()
         self._l1.delete(key)
         pending = self._pending.get(key)
         if pending is not None:
             pending.spoiled = True
 
     def _forget_all(self) -> None:
+        self.derived.clear()
         self._l1.purge()
         for pending in self._pending.values():
             pending.spoiled = True

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from httptools import HttpParserError, HttpResponseParser
+
+from kongtx.http.lines import Header, parse_lines
 
 # Fields that say something about the connection or the framing; the rest is relayed.
 SPECIAL: Final = frozenset(
@@ -86,3 +89,10 @@ def read_plain_head(head: bytes) -> PlainHead | None:
         return None
     dated = _DATE.search(head) is not None
     return b"".join(pieces[::3]), int(head[9:12]), length, keeps, dated
+
+
+@lru_cache(maxsize=256)
+def take_apart(head: bytes) -> tuple[bytes, tuple[Header, ...]]:
+    """The reason phrase and the headers of a plain head's lines."""
+    line, _, lines = head.partition(b"\r\n")
+    return line[13:], tuple(parse_lines(lines))

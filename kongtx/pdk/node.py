@@ -122,7 +122,7 @@ class Node:
 
     def consumer_by_id(self, key: str) -> Consumer | Deferred[Consumer | None] | None:
         """A consumer by id, through the cache."""
-        return self.cache.get(f"consumers:{key}:::::", self._load_consumer, "id", key)
+        return self.cache.get(consumer_key(key), self._load_consumer, "id", key)
 
     def forwarded_port(self, port: int) -> int:
         """The port that clients see for a listener's port (C{port_maps})."""
@@ -132,3 +132,8 @@ class Node:
     def _load_consumer(self, field: str, value: str) -> Any:
         consumers = self.store["consumers"]
         return consumers.select(value) if field == "id" else consumers.select_by(field, value)
+
+
+def consumer_key(consumer_id: str) -> str:
+    """The cache key of a consumer, as C{Schema.cache_key_of} writes it."""
+    return f"consumers:{consumer_id}:::::"

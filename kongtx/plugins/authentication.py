@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from kongtx.cache.multilevel import Loaded
 from kongtx.errors import KongtxError
+from kongtx.http.lines import HeaderBlock
 from kongtx.lib.deferred import then
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.text import header_value
@@ -33,16 +35,23 @@ _IDENTITY_HEADERS = (
 _IDENTITY_NAMES = frozenset(name.lower() for name in _IDENTITY_HEADERS)
 
 
-class Identity(NamedTuple):
+@attrs.frozen
+class Identity:
     """Who a client has shown itself to be.
 
     @ivar consumer: L{None} where a credential stands for nobody in the store.
     @ivar identifier: what X-Credential-Identifier tells the upstream.
+    @ivar block: the headers that tell the upstream.
     """
 
     consumer: Entity | None
     credential: Entity
     identifier: str | None
+    block: HeaderBlock = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        block = _identity_block(self.consumer, self.identifier, anonymous=False)
+        object.__setattr__(self, "block", block)
 
 
 class Refused(KongtxError):
@@ -97,7 +106,7 @@ class AuthenticationPlugin(Plugin):
     def _accept(self, identity: Identity, kong: Kong) -> None:
         request = kong.raw
         request.consumer, request.credential = identity.consumer, identity.credential
-        tell_upstream(kong, identity.consumer, identity.identifier, anonymous=False)
+        request.replace_headers(_IDENTITY_NAMES, identity.block)
 
     def _failed(self, failure: Failure, config: Any, kong: Kong) -> Any:
         failure.trap(Refused)
@@ -122,36 +131,35 @@ class AuthenticationPlugin(Plugin):
             )
             kong.response.error(500)
         kong.client.authenticate(consumer, None)
-        tell_upstream(kong, consumer, None, anonymous=True)
+        block = _identity_block(consumer, None, anonymous=True)
+        kong.raw.replace_headers(_IDENTITY_NAMES, block)
 
 
-def tell_upstream(
-    kong: Kong, consumer: Entity | None, identifier: str | None, anonymous: bool
-) -> None:
-    """Set each header that tells the upstream who asks, or remove the client's own copy of it."""
+def _identity_block(
+    consumer: Entity | None, identifier: str | None, anonymous: bool
+) -> HeaderBlock:
+    """The headers that tell the upstream who asks, instead of the client's own copies of them."""
     if consumer is None:
-        headers = _identity_headers(None, None, None, identifier, anonymous)
-    else:
-        headers = _identity_headers(
-            consumer["id"], consumer["custom_id"], consumer["username"], identifier, anonymous
-        )
-    kong.raw.replace_headers(_IDENTITY_NAMES, headers)
+        return _block_of(None, None, None, identifier, anonymous)
+    return _block_of(
+        consumer["id"], consumer["custom_id"], consumer["username"], identifier, anonymous
+    )
 
 
 @lru_cache(maxsize=4096)
-def _identity_headers(
+def _block_of(
     consumer_id: str | None,
     custom_id: str | None,
     username: str | None,
     identifier: str | None,
     anonymous: bool,
-) -> list[tuple[bytes, bytes]]:
+) -> HeaderBlock:
     values = (consumer_id, custom_id, username, identifier, "true" if anonymous else None)
-    return [
+    return HeaderBlock(
         (name, header_value(name, value.encode("utf-8", "surrogateescape")))
         for name, value in zip(_IDENTITY_HEADERS, values, strict=True)
         if value is not None
-    ]
+    )
 
 
 def load_identity(kong: Kong, credential: Entity, identifier: str | None) -> Any:
@@ -162,8 +170,12 @@ def load_identity(kong: Kong, credential: Entity, identifier: str | None) -> Any
 
 def find_credential(kong: Kong, entity: str, field: str, value: str) -> Any:
     """The credential with a value in its unique field, through the cache; L{None} without one."""
-    # As Schema.cache_key_of writes the key of an entity with one such field.
-    return kong.node.cache.get(f"{entity}:{value}:::::", _load, kong, entity, field, value)
+    return kong.node.cache.get(credential_key(entity, value), _load, kong, entity, field, value)
+
+
+def credential_key(entity: str, value: str) -> str:
+    """The cache key of a credential with one unique field, as C{Schema.cache_key_of} writes it."""
+    return f"{entity}:{value}:::::"
 
 
 async def _load(kong: Kong, entity: str, field: str, value: str) -> Any:

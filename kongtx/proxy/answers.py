@@ -11,6 +11,13 @@ from kongtx.proxy.phases import Chain, run_filters, run_log
 
 Header = tuple[bytes, bytes]
 
+#: The name under which headers have the body's length, once plugins are through with them.
+CONTENT_LENGTH: Final = b"Content-Length"
+
+_NAMES_KEPT: Final = 1024
+#: Names as they have been found to be good.
+_good_names: Final = {CONTENT_LENGTH}
+
 _NUMBERS: Final = tuple(b"%d" % number for number in range(1000))
 
 
@@ -205,16 +212,31 @@ class Answering(RequestContext):
 
 
 def sendable(headers: list[Header]) -> list[Header]:
-    """Headers that plugins have touched, without those that would break the message."""
+    """Headers that plugins have touched, without those that would break the message.
+
+    A Content-Length is called so, in this case.
+    """
+    if not headers:
+        return headers
+    names, values = zip(*headers, strict=True)
+    text = b"".join(values)
+    if b"\n" not in text and b"\r" not in text and _good_names.issuperset(names):
+        return headers
     return [
-        (name, value)
+        (CONTENT_LENGTH if name.lower() == b"content-length" else name, value)
         for name, value in headers
-        if not (
-            b"\n" in value
-            or b"\r" in value
-            or b"\n" in name
-            or b"\r" in name
-            or b":" in name
-            or name.lower() == b"transfer-encoding"
-        )
+        if not (b"\n" in value or b"\r" in value) and (name in _good_names or _is_good(name))
     ]
+
+
+def _is_good(name: bytes) -> bool:
+    """Whether a header of this name may be sent by a plugin."""
+    lower = name.lower()
+    if b"\n" in name or b"\r" in name or b":" in name or lower == b"transfer-encoding":
+        return False
+    if lower != b"content-length":
+        if len(_good_names) >= _NAMES_KEPT:
+            _good_names.clear()
+            _good_names.add(CONTENT_LENGTH)
+        _good_names.add(name)
+    return True

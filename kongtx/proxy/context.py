@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from kongtx.http.lines import HeaderBlock, parse_lines
 from kongtx.proxy import pages
 from kongtx.proxy.bodies import BodyStore
 from kongtx.proxy.errors import BodyLost
@@ -61,6 +62,8 @@ class RequestContext:
         "_body",
         "_fields",
         "_names",
+        "_response_headers",
+        "_response_lines",
         "answer",
         "body_complete",
         "buffered",
@@ -81,7 +84,6 @@ class RequestContext:
         "raw_method",
         "raw_path",
         "request_id",
-        "response_headers",
         "response_source",
         "retries",
         "route",
@@ -112,7 +114,6 @@ class RequestContext:
     proxy_latency_ms: int
     query: bytes
     raw_path: bytes
-    response_headers: list[Header]
     response_source: str
     retries: int | None
     route: Mapping[str, Any] | None
@@ -130,6 +131,9 @@ class RequestContext:
     upstream_target: tuple[str, int] | None
     upstream_tls: Mapping[str, Any] | None
     _body: BodyStore | None
+    _response_headers: list[Header]
+    #: More of them, as lines that nobody has wanted to see taken apart yet.
+    _response_lines: bytes
 
     authenticated_groups: Sequence[str] | None = None
     chunk = b""
@@ -142,20 +146,21 @@ class RequestContext:
     #: Once they are changed: names and headers as received.
     received_headers: tuple[Sequence[bytes], Sequence[Header]] = ((), ())
     #: All that was changed, if headers have been added only and the gateway sets none of them
-    #: itself; else L{None}.
-    added_headers: list[Header] | None = None
+    #: itself, as lines; else L{None}.
+    added_lines: bytes | None = None
     phase = ""
     receive_ms = -1
     retry_target: Callable[[], tuple[str, int]] | None = None
     stands_for_upstream = False
     total_ms = 0
-    upstream_headers: Sequence[Header] = ()
     upstream_response_body: bytes | None = None
     _body_limit = 0
     _body_waiter: Deferred[bytes] | None = None
     _failed_tries: tuple[Try, ...] = ()
     _plugin_data: dict[Any, Any] | None = None
     _shared: dict[Any, Any] | None = None
+    _upstream_headers: Sequence[Header] = ()
+    _upstream_lines = b""
 
     @property
     def consumer_id(self) -> str:
@@ -201,7 +206,8 @@ class RequestContext:
         self.upstream_body = self.upstream_target = self.upstream_tls = None
         self.upstream_host = b""
         self.buffered = self.trusted = self.headers_sent = False
-        self.response_headers = []
+        self._response_headers = []
+        self._response_lines = b""
         self.route = self.service = None
         self.path = self.raw_path = self.query = b""
         self.upstream_path = self.upstream_scheme = b""
@@ -283,7 +289,7 @@ class RequestContext:
         if not self.headers_changed:
             self.headers_changed = True
             self.received_headers = self._names, self.headers
-            self.added_headers = []
+            self.added_lines = b""
             self._names = list(self._names)
             self.headers = list(self.headers)
             self._fields = dict(self._fields)
@@ -293,14 +299,13 @@ class RequestContext:
         self._names.append(name)
         self.headers.append((lower, value))
         self._fields.setdefault(lower, value)
-        if self.added_headers is not None:
-            if lower in DROPPED:
-                self.added_headers = None
-            else:
-                self.added_headers.append((name, value))
+        if self.added_lines is not None:
+            self.added_lines = (
+                None if lower in DROPPED else b"%b%b: %b\r\n" % (self.added_lines, name, value)
+            )
 
     def _remove(self, names: Set[bytes]) -> None:
-        self.added_headers = None
+        self.added_lines = None
         for name in names:
             self._fields.pop(name, None)
         kept = [index for index, header in enumerate(self.headers) if header[0] not in names]
@@ -320,21 +325,48 @@ class RequestContext:
             self._own_headers()
             self._remove({lower})
 
-    def replace_headers(self, names: Set[bytes], headers: Sequence[Header]) -> None:
-        self._own_headers()
-        if not names.isdisjoint(self._fields):
-            self._remove(names)
-        lowered = [(name.lower(), value) for name, value in headers]
-        self._names += [name for name, _ in headers]
-        self.headers += lowered
+    def replace_headers(self, names: Set[bytes], block: HeaderBlock) -> None:
         fields = self._fields
-        for lower, value in lowered:
-            fields.setdefault(lower, value)
-        if self.added_headers is not None:
-            if DROPPED.isdisjoint([lower for lower, _ in lowered]):
-                self.added_headers += headers
-            else:
-                self.added_headers = None
+        if not names.isdisjoint(fields):
+            self._own_headers()
+            self._remove(names)
+            fields = self._fields
+        elif not self.headers_changed:
+            self.headers_changed = True
+            self.received_headers = self._names, self.headers
+            self.added_lines = b""
+        # These are copies, so that what was received stays as it was.
+        self._names = [*self._names, *block.names]
+        self.headers = [*self.headers, *block.lowered]
+        self._fields = {**block.fields, **fields}
+        if self.added_lines is not None:
+            self.added_lines = (
+                self.added_lines + block.lines if DROPPED.isdisjoint(block.fields) else None
+            )
+
+    # -- response headers ----------------------------------------------------------------------
+    @property
+    def response_headers(self) -> list[Header]:
+        lines = self._response_lines
+        if lines:
+            self._response_lines = b""
+            self._response_headers += parse_lines(lines)
+        return self._response_headers
+
+    @response_headers.setter
+    def response_headers(self, headers: list[Header]) -> None:
+        self._response_lines = b""
+        self._response_headers = headers
+
+    def add_response_lines(self, lines: bytes) -> None:
+        self._response_lines += lines
+
+    @property
+    def upstream_headers(self) -> Sequence[Header]:
+        if self._upstream_lines:
+            self._upstream_headers = tuple(parse_lines(self._upstream_lines))
+            self._upstream_lines = b""
+        return self._upstream_headers
 
     # -- the request's body ------------------------------------------------------------------
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:

@@ -106,14 +106,14 @@ def build_head(request: RequestContext, host: bytes, upgrade: bytes, framing: by
     rebuilt = lines is None or lines[0] != key or gateway.trusted_peers
     added = b""
     if request.headers_changed:
-        if request.added_headers is None:
+        if request.added_lines is None:
             rebuilt = True
         else:
             names, headers = request.received_headers
-            added = b"".join([b"%b: %b\r\n" % header for header in request.added_headers])
+            added = request.added_lines
     if rebuilt:
         lines = (key, *_build_lines(request, host, upgrade, names, headers))
-        if not request.headers_changed or request.added_headers is not None:
+        if not request.headers_changed or request.added_lines is not None:
             connection.memo = lines
     _, before, middle, after = lines
     path = request._fields.get(b"x-forwarded-path") if request.trusted else None

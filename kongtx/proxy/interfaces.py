@@ -14,6 +14,7 @@ from zope.interface import Attribute, Interface
 
 from kongtx.balancer.interfaces import IBalancer, IBalanceRequest
 from kongtx.errors import KongtxError
+from kongtx.http.lines import HeaderBlock
 from kongtx.router.interfaces import IMatch, IRouter, IRouteRequest
 
 if TYPE_CHECKING:
@@ -138,12 +139,18 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
     def clear_header(name: bytes) -> None:
         """Remove all values of a request header."""
 
-    def replace_headers(names: Set[bytes], headers: Sequence[Header]) -> None:
+    def replace_headers(names: Set[bytes], block: HeaderBlock) -> None:
         """Remove some request headers and add others, in one pass.
 
         @param names: of all headers to remove, in lower case.
-        @param headers: names in the case to send, and values that have been checked to be whole:
-            no CR, LF or NUL.
+        @param block: those to add.
+        """
+
+    def add_response_lines(lines: bytes) -> None:
+        """Add to C{response_headers}, for plugins that count microseconds.
+
+        @param lines: header lines as they are sent, each with its end: C{Name: value}, CR and LF.
+            Their maker answers for it that they are whole and have nothing to do with framing.
         """
 
     def read_body(limit: int = 0) -> bytes | Deferred[bytes]:

@@ -11,7 +11,8 @@ from twisted.python.failure import Failure
 
 from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.http.client import ClientChannel
-from kongtx.proxy.answers import Answering, milliseconds, sendable, without
+from kongtx.http.plain import take_apart
+from kongtx.proxy.answers import CONTENT_LENGTH, Answering, milliseconds, sendable, without
 from kongtx.proxy.context import Try
 from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.interfaces import ShortCircuit
@@ -132,8 +133,7 @@ class Relaying(Answering):
         self._balancer.finished(self._peer, status, elapsed)
         self.status = self.upstream_status = status
         self.response_source = "service"
-        special = channel.special
-        headers = channel.headers if special is None else response_headers(channel, self)
+        headers = channel.headers if channel.special is None else response_headers(channel, self)
         if not any(name.lower() == b"date" for name, _ in headers):
             headers.append((b"Date", gateway.date()))
         if complete:
@@ -151,9 +151,10 @@ class Relaying(Answering):
             if length >= 0:
                 # Plugins see it, and may take it away; framing is the channel's all the same.
                 headers.append((b"Content-Length", b"%d" % length))
-            self.upstream_headers = tuple(headers)
+            self._upstream_headers = tuple(headers)
             if early:
-                headers = headers + sendable(early)
+                # What has passed the filters is looked at then.
+                headers = headers + (early if chain.header_filter else sendable(early))
         self.response_headers = headers
         if gateway.sends_upstream_status:
             headers.append((b"X-Kong-Upstream-Status", b"%d" % status))
@@ -172,6 +173,19 @@ class Relaying(Answering):
         reusable: bool,
     ) -> None:
         gateway = self.gateway
+        chain = self._chain
+        connection = self.connection
+        if (
+            chain.header_filter
+            or chain.body_filter
+            or self.buffered
+            or not connection.takes_raw
+            or gateway.sends_upstream_status
+        ):
+            channel.reason, headers = take_apart(head)
+            channel.headers = list(headers)
+            self._take_head(channel, length, body, complete, reusable)
+            return
         status = channel.status
         elapsed = gateway.time() - self._chosen_at
         self.upstream_latency_ms = upstream_ms = int(elapsed * 1000) if elapsed > 0 else 0
@@ -185,17 +199,28 @@ class Relaying(Answering):
                 gateway.pool.release(channel)
             else:
                 channel.discard()
-        connection = self.connection
-        headers = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
-        early = self.response_headers
+        lines = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
+        if self._response_lines:
+            lines = self._response_lines + lines
+        early = self._response_headers
         if early or self.hash_cookie is not None:
-            headers = self._early_lines(early) + headers
+            lines = self._early_lines(early) + lines
         if not channel.dated:
-            headers = b"Date: %b\r\n%b" % (gateway.date(), headers)
+            lines = b"Date: %b\r\n%b" % (gateway.date(), lines)
+        if chain.log:
+            self._keep_lines(head, lines, length)
         self.headers_sent = True
-        connection.respond_raw(head, headers, body, length, complete)
+        connection.respond_raw(head, lines, body, length, complete)
         if not complete and connection.write_paused:
             self.client_paused()
+
+    def _keep_lines(self, head: bytes, lines: bytes, length: int) -> None:
+        """Keep the headers for the log phase, which may want to see them."""
+        framing = b"Content-Length: %d\r\n" % length
+        received = head[head.index(b"\n") + 1 :]
+        self._upstream_lines = received + framing
+        self._response_headers = []
+        self._response_lines = b"%b%b%b" % (received, lines, framing)
 
     def _early_lines(self, early: list[Header]) -> bytes:
         """The headers that were set before the response came, as lines."""
@@ -226,7 +251,7 @@ class Relaying(Answering):
         self.headers_sent = True
         connection = self.connection
         headers = self.response_headers
-        if self.upstream_headers:
+        if self._upstream_headers:
             headers, length = self._framed(length)
         if chain.body_filter:
             body, length, complete = self._filter_first(body, length, complete)
@@ -250,10 +275,9 @@ class Relaying(Answering):
 
     def _framed(self, length: int) -> tuple[list[Header], int]:
         """The headers without those of framing, and the length if no plugin took it away."""
-        headers = without(self.response_headers, b"content-length", b"transfer-encoding")
-        if len(headers) == len(self.response_headers):
-            length = -1
-        return headers, length
+        before = self.response_headers
+        headers = [header for header in before if header[0] != CONTENT_LENGTH]
+        return headers, -1 if len(headers) == len(before) else length
 
     def _filter_first(self, body: bytes, length: int, complete: bool) -> tuple[bytes, int, bool]:
         if self.raw_method == b"HEAD":

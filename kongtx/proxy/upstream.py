@@ -228,7 +228,6 @@ class Forwarding(Relaying):
         if self._over:
             self.gateway.pool.release(channel)
             return
-        gateway = self.gateway
         state = self._state
         peer = self._peer
         self._upstream = channel
@@ -247,18 +246,15 @@ class Forwarding(Relaying):
             read_timeout, write_timeout = state.read_timeout, state.write_timeout
         else:
             write_timeout, read_timeout = timeouts[1] / 1000, timeouts[2] / 1000
-        chain = self._chain
-        raw = (
-            chain is EMPTY or not (chain.header_filter or chain.body_filter or chain.log)
-        ) and not (self.buffered or self._upgrade or gateway.sends_upstream_status)
+        head_only = self.method == b"HEAD"
         channel.send(
             self,
             head + body if body else head,
             complete,
-            self.method == b"HEAD",
+            head_only,
             read_timeout,
             write_timeout,
-            raw and self.connection.takes_raw,
+            not head_only,
         )
         if not complete:
             self._stream_body()
@@ -414,7 +410,7 @@ class Forwarding(Relaying):
         self._end_try(101, elapsed)
         self.status = self.upstream_status = 101
         self.response_source = "service"
-        self.upstream_headers = tuple(channel.headers)
+        self._upstream_headers = tuple(channel.headers)
         self.response_headers = [*channel.headers, *self.response_headers]
         replaced = self._run_header_filter()
         if replaced is not None:

@@ -11,7 +11,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from kongtx.cache.derived import Derived
 from kongtx.cache.interfaces import ICache
+from kongtx.cache.lru import LRU
 from kongtx.cache.multilevel import Loaded
 from kongtx.cache.shared import SharedMemory
 from kongtx.events.local import LocalEventBus
@@ -27,6 +29,7 @@ LIMITS = {
     "lua_max_post_args": 100,
     "host_ports": {},
     "untrusted_lua": "sandbox",
+    "worker_count": 1,
 }
 
 
@@ -36,6 +39,8 @@ class DictCache:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
+        #: Holds nothing, as nothing is at the first level.
+        self.derived = Derived(LRU(1), lambda: 0.0)
 
     def get(self, key: str, load: Callable[..., Any] | None, *args: Any) -> Any | Deferred[Any]:
         """The value of a key, loaded at most once."""

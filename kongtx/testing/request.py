@@ -9,6 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from kongtx.http.lines import HeaderBlock, parse_lines
 from kongtx.proxy.interfaces import (
     BodyTooLarge,
     IClientConnection,
@@ -157,10 +158,14 @@ class FakeRequest:
         """Remove all values of a request header."""
         self.headers = [pair for pair in self.headers if pair[0].lower() != name.lower()]
 
-    def replace_headers(self, names: Set[bytes], headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def replace_headers(self, names: Set[bytes], block: HeaderBlock) -> None:
         """Remove some request headers and add others."""
         self.headers = [pair for pair in self.headers if pair[0].lower() not in names]
-        self.headers += headers
+        self.headers += block.headers
+
+    def add_response_lines(self, lines: bytes) -> None:
+        """Add response headers, as they are sent."""
+        self.response_headers += parse_lines(lines)
 
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:
         """The client's body."""

@@ -298,6 +298,29 @@ def test_dropping_a_key_drops_it_in_every_worker(node: Node, drop: str) -> None:
     assert other.fetch("kept", None) == Found("value", L2)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cache: cache.set("k", "new"),
+        lambda cache: cache.delete("k"),
+        lambda cache: cache.invalidate("k"),
+        lambda cache: cache.purge(),
+    ],
+    ids=["set", "delete", "invalidate", "purge"],
+)
+def test_a_change_of_any_key_forgets_in_every_worker_what_was_made_of_values(
+    node: Node, change: Any
+) -> None:
+    one, other = node.worker(), node.worker()
+    for cache in (one, other):
+        value = cache.get("k", Loader())
+        value = result(value) if isinstance(value, Deferred) else value
+        cache.derived.hold("made", "of it", {"k": value})
+        assert cache.derived.get("made") == "of it"
+    result(change(one))
+    assert [cache.derived.get("made") for cache in (one, other)] == [None, None]
+
+
 def test_invalidating_also_tells_the_cluster(node: Node) -> None:
     result(node.worker("named").invalidate("k"))
     assert node.bus.local == [("cluster", "invalidate", {"cache": "named", "key": "k"})]

@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 
+from kongtx.http.lines import HeaderBlock
 from kongtx.proxy.interfaces import BodyTooLarge, ShortCircuit
 from tests.proxy.kit import OK, ROUTE, Handler, Plugins, Step, answering, parse, parse_fields
 
@@ -635,7 +636,7 @@ def clear_and_add(request: Any) -> None:
 
 
 def replace(request: Any) -> None:
-    request.replace_headers({b"x-kept", b"x-other"}, [(b"X-Secret", b"one")])
+    request.replace_headers({b"x-kept", b"x-other"}, HeaderBlock([(b"X-Secret", b"one")]))
 
 
 @pytest.mark.parametrize("how", [set_and_clear, clear_and_add, replace])
@@ -664,7 +665,8 @@ async def test_added_headers_are_each_requests_own(made: Any, by_replacing: bool
         number = request.path[-1:]
         if number in b"023":
             if by_replacing:
-                request.replace_headers({b"x-who"}, [(b"X-Who", number), (b"X-Two", b"2")])
+                block = HeaderBlock([(b"X-Who", number), (b"X-Two", b"2")])
+                request.replace_headers({b"x-who"}, block)
             else:
                 request.add_header(b"X-Who", number)
                 request.add_header(b"X-Two", b"2")

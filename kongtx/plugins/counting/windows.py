@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -51,6 +52,34 @@ def window(period: str, now: float) -> Window:
     else:
         start = _calendar_start(period, moment // 86400)
     return Window(period, start, start + length)
+
+
+class Windows:
+    """The windows of some periods that the moment is in; made anew only when one has ended.
+
+    @param periods: in the order in which their windows are wanted.
+    """
+
+    __slots__ = ("_current", "_from", "_periods", "_until")
+
+    def __init__(self, periods: Sequence[str]) -> None:
+        self._periods = periods
+        self._current: Sequence[Window] = ()
+        self._from = self._until = 0
+
+    def at(self, now: float) -> Sequence[Window]:
+        """The windows; the same object as long as they are the same.
+
+        @param now: seconds since the epoch.
+        """
+        if not self._from <= now < self._until:
+            self._current = [window(period, now) for period in self._periods]
+            # Those of the calendar end at the end of a day, if not of this one.
+            day = window("day", now)
+            exact = [each for each in self._current if each.period in _EXACT]
+            self._from = max(each.start for each in (*exact, day))
+            self._until = min(each.end for each in (*exact, day))
+        return self._current
 
 
 @lru_cache(maxsize=64)

@@ -10,15 +10,20 @@ from kongtx.lib.deferred import then
 from kongtx.pdk.body import FORM, JSON, MULTIPART, media_type
 from kongtx.pdk.errors import BodyError
 from kongtx.pdk.kong import Kong
+from kongtx.pdk.node import consumer_key
 from kongtx.plugins.authentication import (
     AuthenticationPlugin,
     Entity,
+    Identity,
     Refused,
     challenge,
+    credential_key,
     find_credential,
     load_identity,
 )
 from kongtx.plugins.key_auth.schema import subschema
+
+_ENTITY = "keyauth_credentials"
 
 
 class KeyAuth(AuthenticationPlugin):
@@ -61,24 +66,36 @@ class KeyAuth(AuthenticationPlugin):
     def _look_up(self, key: str | None, config: Mapping[str, Any], kong: Kong) -> Any:
         if not key:
             raise Refused(401, "No API key found in request", config["challenge"])
-        credential = find_credential(kong, "keyauth_credentials", "key", key)
-        return then(credential, self._known, config, kong)
+        known = kong.node.cache.derived.get(credential_key(_ENTITY, key))
+        if known is not None:
+            return known
+        return then(find_credential(kong, _ENTITY, "key", key), self._found, config, kong)
 
-    def _known(self, credential: Entity | None, config: Mapping[str, Any], kong: Kong) -> Any:
+    def _found(self, credential: Entity | None, config: Mapping[str, Any], kong: Kong) -> Any:
         if credential is None:
             raise Refused(401, "Unauthorized", config["challenge"])
-        return load_identity(kong, credential, credential["id"])
+        return then(load_identity(kong, credential, credential["id"]), _remember, kong)
+
+
+def _remember(identity: Identity, kong: Kong) -> Identity:
+    """Find a known key by one look-up from now on, until it or its consumer changes."""
+    credential, consumer = identity.credential, identity.consumer
+    if consumer is not None:
+        key = credential_key(_ENTITY, credential["key"])
+        sources = {key: credential, consumer_key(consumer["id"]): consumer}
+        kong.node.cache.derived.hold(key, identity, sources)
+    return identity
 
 
 def _in_header_or_query(config: Mapping[str, Any], kong: Kong) -> str | None:
     """The first key there is, which may be empty; it is hidden on the way if so configured."""
     for name, raw in config["names"]:
         key: str | None = None
-        if config["key_in_header"]:
+        if config["key_in_header"] and kong.raw.get_header(raw) is not None:
             values = [value for header, value in kong.raw.headers if header == raw]
             if len(values) > 1:
                 raise Refused(401, "Duplicate API key found", config["challenge"])
-            key = values[0].decode("latin-1") if values else None
+            key = values[0].decode("latin-1")
         if key is None and config["key_in_query"] and kong.raw.query:
             key = _single(kong.request.get_query().get(name), config)
         if key is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from kongtx.entities.credentials import mtls_auth as entities
+from kongtx.http.lines import HeaderBlock
 from kongtx.lib.deferred import then
 from kongtx.pdk.kong import Kong
 from kongtx.plugins.authentication import AuthenticationPlugin, Entity, Identity, Refused
@@ -31,6 +32,7 @@ from kongtx.tls.peer import (
 _REMEMBERED = 4096
 _NAMES = (b"X-Client-Cert-Dn", b"X-Client-Cert-San")
 _NAMES_LOWER = frozenset(name.lower() for name in _NAMES)
+_NOTHING = HeaderBlock(())
 
 _Chain = tuple[bytes, ...]
 
@@ -68,7 +70,7 @@ class MutualTLSAuth(AuthenticationPlugin):
 
     def identify(self, config: _Prepared, kong: Kong) -> Any:
         """See L{AuthenticationPlugin.identify}."""
-        kong.raw.replace_headers(_NAMES_LOWER, ())
+        kong.raw.replace_headers(_NAMES_LOWER, _NOTHING)
         chain = tuple(kong.client.tls.get_chain_der())
         if not chain:
             kong.client.tls.set_client_verify("NONE")
@@ -141,10 +143,10 @@ def _without_consumer(facts: CertificateFacts, config: _Prepared, kong: Kong) ->
     groups = (facts.subject,) if by_dn else facts.common_names[:1]
     kong.raw.authenticated_groups = list(groups)
     values = (facts.subject, ", ".join(facts.alternative_names))
-    kong.raw.replace_headers(
-        _NAMES_LOWER,
-        [(name, value.encode()) for name, value in zip(_NAMES, values, strict=True) if value],
+    block = HeaderBlock(
+        (name, value.encode()) for name, value in zip(_NAMES, values, strict=True) if value
     )
+    kong.raw.replace_headers(_NAMES_LOWER, block)
     return Identity(None, {"id": facts.fingerprint}, facts.subject)
 
 

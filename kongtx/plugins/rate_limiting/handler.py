@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -16,8 +15,9 @@ from kongtx.entities.credentials import rate_limiting as entities
 from kongtx.pdk.kong import Kong
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.counting.stores import scope
-from kongtx.plugins.counting.windows import PERIODS, Window, window
-from kongtx.plugins.rate_limiting.policies import IPolicy, make_policy, policy_key
+from kongtx.plugins.counting.windows import PERIODS, Window, Windows
+from kongtx.plugins.rate_limiting.interfaces import IPolicy
+from kongtx.plugins.rate_limiting.policies import make_policy, policy_key
 from kongtx.plugins.rate_limiting.schema import subschema
 
 
@@ -25,17 +25,18 @@ from kongtx.plugins.rate_limiting.schema import subschema
 class Settings:
     """A configuration, and what follows from it.
 
-    @ivar limits: of the configured periods, the shortest first.
-    @ivar limit_headers: the limit's header of each, whole.
-    @ivar remaining_names: the name of the header that tells what remains, of each.
+    @ivar windows: of the configured periods, the shortest first.
+    @ivar limits: of the same periods.
+    @ivar headers: for each of them, if the least remains of it: the lines of all headers, with
+        places for what remains of each, for the least of these and for the seconds until more.
+        Empty if clients are not told.
     @ivar policy: where the worker's policy for it is found among what plugins share.
     """
 
     config: Mapping[str, Any]
-    periods: tuple[str, ...]
+    windows: Windows
     limits: Sequence[float]
-    limit_headers: Sequence[tuple[bytes, bytes]]
-    remaining_names: Sequence[bytes]
+    headers: Sequence[bytes]
     policy: Any
 
 
@@ -56,16 +57,14 @@ class RateLimiting(Plugin):
 
     def prepare(self, config: Mapping[str, Any]) -> Settings:
         """See L{Settings}."""
-        periods = tuple(period for period in PERIODS if config[period] is not None)
+        periods = [period for period in PERIODS if config[period] is not None]
+        limits = [config[period] for period in periods]
+        hidden = config["hide_client_headers"]
         return Settings(
             config=config,
-            periods=periods,
-            limits=[config[period] for period in periods],
-            limit_headers=[
-                (b"X-RateLimit-Limit-" + _title(period), _number(config[period]))
-                for period in periods
-            ],
-            remaining_names=[b"X-RateLimit-Remaining-" + _title(period) for period in periods],
+            windows=Windows(periods),
+            limits=limits,
+            headers=[] if hidden else _header_lines(periods, limits),
             policy=policy_key(config),
         )
 
@@ -76,7 +75,7 @@ class RateLimiting(Plugin):
     def access(self, settings: Settings, kong: Kong) -> Any:
         """Count the request, or refuse it."""
         now = self._now()
-        windows = _windows(settings.periods, int(now))
+        windows = settings.windows.at(now)
         identity = self._scope_of(kong.row) + _identity(settings.config, kong)
         try:
             taken = self._policy(settings, kong).take(identity, windows, settings.limits, now)
@@ -116,32 +115,39 @@ class RateLimiting(Plugin):
         if taken is None:
             return
         counts, reached = taken
-        limits, names = settings.limits, settings.remaining_names
-        headers = [*settings.limit_headers]
-        worst, least, told = 0, float("inf"), b""
-        for index, limit in enumerate(limits):
-            remaining = limit - counts[index] - (reached is None or reached == index)
-            remaining = max(remaining, 0)
-            text = _number(remaining)
-            headers.append((names[index], text))
+        remaining: list[float] = []
+        worst, least = 0, float("inf")
+        for index, limit in enumerate(settings.limits):
+            left = limit - counts[index]
+            if reached is None or reached == index:
+                left -= 1
+            left = max(left, 0)
+            remaining.append(left)
             # The least of what remains counts; of equal ones that of the longer window.
-            if remaining <= least:
-                worst, least, told = index, remaining, text
-        config = settings.config
-        reset = b"%d" % windows[worst].reset(now)
-        if not config["hide_client_headers"]:
-            headers.append((b"RateLimit-Limit", settings.limit_headers[worst][1]))
-            headers.append((b"RateLimit-Remaining", told))
-            headers.append((b"RateLimit-Reset", reset))
-            kong.raw.response_headers += headers
+            if left <= least:
+                worst, least = index, left
+        reset = windows[worst].reset(now)
+        if settings.headers:
+            texts = [_number(left) for left in remaining]
+            lines = settings.headers[worst] % (*texts, texts[worst], reset)
+            kong.raw.add_response_lines(lines)
         if reached is not None:
-            more = {} if config["hide_client_headers"] else {"Retry-After": reset}
+            config = settings.config
+            more = {"Retry-After": reset} if settings.headers else {}
             kong.response.error(int(config["error_code"] or 429), config["error_message"], more)
 
 
-@lru_cache(maxsize=256)
-def _windows(periods: tuple[str, ...], second: int) -> list[Window]:
-    return [window(period, second) for period in periods]
+def _header_lines(periods: Sequence[str], limits: Sequence[float]) -> list[bytes]:
+    """See L{Settings.headers}."""
+    titles = [period.title().encode() for period in periods]
+    texts = [_number(limit) for limit in limits]
+    all_periods = [
+        b"X-RateLimit-Limit-%b: %b\r\n" % (title, text)
+        for title, text in zip(titles, texts, strict=True)
+    ]
+    all_periods += [b"X-RateLimit-Remaining-%b: %%b\r\n" % title for title in titles]
+    least = b"RateLimit-Limit: %b\r\nRateLimit-Remaining: %%b\r\nRateLimit-Reset: %%d\r\n"
+    return [b"".join(all_periods) + least % text for text in texts]
 
 
 def _identity(config: Mapping[str, Any], kong: Kong) -> bytes:
@@ -159,10 +165,6 @@ def _identity(config: Mapping[str, Any], kong: Kong) -> bytes:
     elif by == "path" and kong.request.get_path() == config["path"]:
         found = config["path"]
     return (found or raw.client_ip).encode("utf-8", "surrogateescape") + b":"
-
-
-def _title(period: str) -> bytes:
-    return period.title().encode()
 
 
 def _number(value: float) -> bytes:

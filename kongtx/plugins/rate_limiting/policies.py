@@ -9,45 +9,18 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import Interface, implementer
+from zope.interface import implementer
 
-from kongtx.cache.counters import Counters, Taken, counter_key
+from kongtx.cache.counters import Taken
 from kongtx.pdk.node import Node
 from kongtx.plugins.counting.redis import RedisClient, RedisSettings, client_of
 from kongtx.plugins.counting.stores import DatabaseStore, RedisStore, redis_keys
 from kongtx.plugins.counting.windows import PERIODS, Window
+from kongtx.plugins.rate_limiting.interfaces import IPolicy
+from kongtx.plugins.rate_limiting.local import LocalPolicy
 
 #: A C{sync_rate} that means: ask Redis at every request.
 REALTIME = -1
-
-
-class IPolicy(Interface):
-    """Counts requests in windows."""
-
-    def take(
-        identity: bytes, windows: Sequence[Window], limits: Sequence[float], now: float
-    ) -> Taken | Deferred[Taken]:
-        """Count one request in every window, unless a limit has been reached.
-
-        @param identity: whose requests are counted; as L{kongtx.plugins.counting.stores.scope}.
-        @param windows: one for each of C{limits}.
-        @param now: seconds since the epoch.
-        """
-
-
-@implementer(IPolicy)
-class LocalPolicy:
-    """Counts in memory that the workers of the node share; no limit is ever passed on a node."""
-
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
-
-    def take(
-        self, identity: bytes, windows: Sequence[Window], limits: Sequence[float], now: float
-    ) -> Taken:
-        """See L{IPolicy.take}; never waits."""
-        keys = [counter_key(each.key, identity) for each in windows]
-        return self._counters.take(keys, limits, now)
 
 
 @implementer(IPolicy)
@@ -208,7 +181,9 @@ def make_policy(config: Mapping[str, Any], node: Node) -> IPolicy:
     if config["policy"] == "cluster":
         return ClusterPolicy(DatabaseStore(node.store, "ratelimiting_metrics"))
     if config["policy"] != "redis":
-        return LocalPolicy(node.memory.counters)
+        local = LocalPolicy(node.memory.counters, max(1, node.configuration.worker_count))
+        node.closing.append(local.stop)
+        return local
     client = client_of(RedisSettings.of(config["redis"]), node)
     if config["sync_rate"] == REALTIME:
         return RedisPolicy(RedisStore(client))

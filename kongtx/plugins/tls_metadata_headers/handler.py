@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import attrs
 
+from kongtx.http.lines import HeaderBlock
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.text import header_value
 from kongtx.plugins.base import Plugin
@@ -74,7 +75,7 @@ def strip_headers(
     """
     written = {name.lower() for name, _ in kong.raw.headers if b"_" in name}
     alike = {name for name in written if name.replace(b"_", b"-") in names}
-    kong.raw.replace_headers(names | alike if alike else names, headers)
+    kong.raw.replace_headers(names | alike if alike else names, HeaderBlock(headers))
 
 
 def _details(der: bytes) -> list[bytes]:

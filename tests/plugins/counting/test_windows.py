@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kongtx.plugins.counting.windows import PERIODS, Window, window
+from kongtx.plugins.counting.windows import PERIODS, Window, Windows, window
 
 
 def at(text: str) -> int:
@@ -50,3 +50,16 @@ def test_a_moment_is_in_its_window_and_windows_do_not_overlap(period: str, now: 
     assert one.start <= now
     assert window(period, one.start) == one
     assert one.start == 0 or window(period, one.start - 1).start < one.start
+
+
+def test_windows_are_the_same_object_until_one_of_them_ends() -> None:
+    windows = Windows(["second", "month"])
+    first = windows.at(1_700_000_000.2)
+    assert list(first) == [window("second", 1_700_000_000), window("month", 1_700_000_000)]
+    assert windows.at(1_700_000_000.9) is first
+    assert windows.at(1_700_000_001)[0] == window("second", 1_700_000_001)
+    assert windows.at(1_700_000_000)[0] == window("second", 1_700_000_000)  # a clock set back
+    months = Windows(["month"])
+    end_of_day = 1_700_000_000 - 1_700_000_000 % 86400 + 86400
+    assert months.at(end_of_day - 1) is months.at(end_of_day - 86400)
+    assert months.at(end_of_day) is not months.at(end_of_day - 1)

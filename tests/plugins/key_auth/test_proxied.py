@@ -96,3 +96,25 @@ async def test_preflights_may_pass(make_gateway: Make, upstream: Upstream) -> No
     gateway = await make_gateway(declared(upstream, keyed(run_on_preflight=False)))
     assert (await gateway.client.request("OPTIONS", "/")).status == 200
     assert (await gateway.client.get("/")).status == 401
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_known_key_follows_the_changes_of_its_consumer(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(
+        {
+            **declared(upstream, keyed()),
+            "consumers": [{"username": "bob", "keyauth_credentials": [{"key": "k"}]}],
+        }
+    )
+
+    async def seen_username() -> str | None:
+        assert (await gateway.client.get("/", headers={"apikey": "k"})).status == 200
+        return upstream.received[-1].header("x-consumer-username")
+
+    assert [await seen_username(), await seen_username()] == ["bob", "bob"]
+    await gateway.admin.patch("/consumers/bob", json={"username": "robert"})
+    assert await seen_username() == "robert"
+    await gateway.admin.delete("/consumers/robert")
+    assert (await gateway.client.get("/", headers={"apikey": "k"})).status == 401

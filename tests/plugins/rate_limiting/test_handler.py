@@ -12,7 +12,7 @@ import pytest
 from kongtx.cache.shared import SharedMemory
 from kongtx.pdk.node import Node
 from kongtx.plugins.rate_limiting.handler import RateLimiting
-from kongtx.plugins.rate_limiting.policies import LocalPolicy
+from kongtx.plugins.rate_limiting.local import LocalPolicy
 from kongtx.testing.node import make_node
 from kongtx.testing.plugins import PluginRunner
 from kongtx.testing.request import FakeRequest

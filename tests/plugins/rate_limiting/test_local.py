@@ -1,0 +1,87 @@
+"""The counters of a node, and what workers count by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from zope.interface.verify import verifyObject
+
+from kongtx.cache.counters import Counters, Taken, counter_key
+from kongtx.cache.shared import SharedMemory
+from kongtx.plugins.counting.windows import Windows
+from kongtx.plugins.rate_limiting.interfaces import IPolicy
+from kongtx.plugins.rate_limiting.local import LocalPolicy
+
+NOW = 1_700_000_040.0 - 1_700_000_040 % 3600
+WINDOWS = Windows(["minute", "hour"])
+
+
+@pytest.fixture
+def counters(tmp_path: Path) -> Iterator[Counters]:
+    memory = SharedMemory(tmp_path / "shared", 1024 * 1024)
+    yield memory.counters
+    memory.close()
+
+
+def shared(counters: Counters, identity: bytes, now: float = NOW) -> list[int]:
+    return counters.read([counter_key(each.key, identity) for each in WINDOWS.at(now)])
+
+
+def passed(policy: LocalPolicy, identity: bytes, limits: list[int], requests: int) -> int:
+    taken = [policy.take(identity, WINDOWS.at(NOW), limits, NOW) for _ in range(requests)]
+    return sum(each.reached is None for each in taken)
+
+
+def test_where_little_remains_every_request_is_in_the_shared_counters(counters: Counters) -> None:
+    policy = LocalPolicy(counters, workers=1)
+    assert verifyObject(IPolicy, policy)
+    limits = [10, 1_000_000]
+    for count in range(10):
+        assert policy.take(b"a", WINDOWS.at(NOW), limits, NOW) == Taken([count] * 2, None)
+        assert shared(counters, b"a") == [count + 1] * 2
+    assert policy.take(b"a", WINDOWS.at(NOW), limits, NOW) == Taken([10, 10], 0)
+    assert shared(counters, b"a") == [10, 10]
+
+
+def test_of_a_large_limit_a_part_is_counted_beside_them(counters: Counters) -> None:
+    policy = LocalPolicy(counters, workers=2)
+    limits = [4000, 100_000]  # 4000 / 200 / 2: ten requests
+    counts = [policy.take(b"a", WINDOWS.at(NOW), limits, NOW).counts for _ in range(12)]
+    assert counts == [[count] * 2 for count in range(12)]
+    assert shared(counters, b"a") == [12, 12]
+    policy.take(b"a", WINDOWS.at(NOW), limits, NOW)
+    assert shared(counters, b"a") == [12, 12]
+    policy.take(b"a", WINDOWS.at(NOW), limits, NOW + 0.2)  # looks again after a while
+    assert shared(counters, b"a") == [14, 14]
+
+
+def test_what_was_counted_is_told_when_windows_change_and_at_the_end(counters: Counters) -> None:
+    policy = LocalPolicy(counters, workers=1)
+    limits = [100_000, 100_000]
+    for _ in range(5):
+        policy.take(b"a", WINDOWS.at(NOW), limits, NOW)
+    later = NOW + 60
+    assert policy.take(b"a", WINDOWS.at(later), limits, later) == Taken([0, 5], None)
+    for _ in range(3):
+        policy.take(b"a", WINDOWS.at(later), limits, later)
+    policy.stop()
+    assert shared(counters, b"a", later) == [4, 9]
+
+
+@pytest.mark.parametrize("limit", [1, 100, 799, 5000, 20_000])
+def test_workers_in_turn_let_no_more_than_one_in_two_hundred_too_much_pass(
+    counters: Counters, limit: int
+) -> None:
+    workers = [LocalPolicy(counters, workers=4) for _ in range(4)]
+    limits = [limit, 10 * limit]
+    total, rounds = 0, 0
+    while rounds < limit + 10:
+        rounds += 1
+        now = sum(passed(worker, b"a", limits, 1 + index) for index, worker in enumerate(workers))
+        total += now
+        if now == 0:
+            break
+    assert limit <= total <= limit * 1.005
+    assert limit >= 800 or total == limit
