@@ -10,10 +10,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from kongtx.cache.multilevel import MultiLevelCache
+from kongtx.cluster.events import NoClusterEvents
 from kongtx.cluster.interfaces import IClusterEvents
 from kongtx.db.store import ChangeEvent, Store
 from kongtx.events.interfaces import IEventBus
 from kongtx.lib import ids
+from kongtx.runtime.host import RUNTIME_CHANNEL
 from kongtx.runtime.invalidation import ENTITIES_CHANNEL, Effects
 from kongtx.runtime.snapshot import SnapshotKeeper
 
@@ -53,6 +55,7 @@ class Changes:
             store.when_in_doubt(events.doubt),
             bus.subscribe(STORE_CHANNEL, None, self._written_elsewhere),
             bus.subscribe("bus", "reconnected", self._bus_reconnected),
+            bus.subscribe(RUNTIME_CHANNEL, "worker_lost", self._worker_lost),
             bus.subscribe("cluster", "invalidate", self._invalidated_here),
             events.subscribe(ENTITIES_CHANNEL, self._written_at_another_node, "node"),
             events.subscribe(INVALIDATIONS_CHANNEL, self._invalidated_at_another_node, "node"),
@@ -128,6 +131,15 @@ class Changes:
         """What the others wrote meanwhile was not heard here."""
         self._cache.forget()
         self._keeper.reload()
+
+    def _worker_lost(self, _data: Any, _channel: str, _event: str, _worker: int) -> None:
+        """What it wrote last it may not have told; where the database has a log, that tells."""
+        if isinstance(self._events, NoClusterEvents):
+            Deferred.fromCoroutine(self.resync()).addErrback(
+                lambda failure: self._log.failure(
+                    "what a lost worker wrote could not be looked for", failure=failure
+                )
+            )
 
     # What plugins dropped
 

@@ -22,7 +22,7 @@ from kongtx.runtime.logs import Logs
 from kongtx.runtime.timers import Timers
 
 #: The channel of the runtime's own events. C{log_level} with C{{"level", "timeout_s"}} changes the
-#: level of every worker.
+#: level of every worker; C{worker_lost} comes to one worker after another has died.
 RUNTIME_CHANNEL = "runtime"
 
 log = Logger()

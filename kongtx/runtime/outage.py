@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import shutil
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from kongtx._version import __version__
 from kongtx.conf import Configuration
 from kongtx.db.errors import DatabaseError, DatabaseUnavailableError, StoreError
 from kongtx.db.interfaces import IClusterLog, IConnector
@@ -32,6 +36,11 @@ TELL_SECONDS = 5.0
 #: Seconds between two copies, at least; and how many times longer than making one took.
 COPY_SECONDS = 10.0
 COPY_SHARE = 20
+#: The properties that say which database it is.
+PLACES = {
+    "postgres": ("pg_host", "pg_port", "pg_database", "pg_schema"),
+    "cassandra": ("cassandra_contact_points", "cassandra_port", "cassandra_keyspace"),
+}
 
 log = Logger()
 
@@ -82,6 +91,7 @@ class LocalCopy:
 
     async def open(self) -> bool:
         """Open the files; whether there is a copy."""
+        os.makedirs(os.path.dirname(self.connector.path), mode=0o700, exist_ok=True)
         await self.connector.start(self._store.catalogue)
         return await self.connector.digest() != EMPTY_DIGEST
 
@@ -114,9 +124,31 @@ class LocalCopy:
             await self.connector.load(content, digest.hexdigest())
 
 
-def copy_path(conf: Configuration) -> str:
-    """Where the copy is."""
+def copies_path(conf: Configuration) -> str:
+    """The folder of the copy."""
     return conf.prefixed("database-copy.lmdb")
+
+
+def copy_path(conf: Configuration) -> str:
+    """Where the copy is; that of another database, or of another version, is elsewhere."""
+    places = [getattr(conf, name) for name in PLACES[conf.database]]
+    facts = [__version__, conf.database, *places]
+    name = blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
+    return os.path.join(copies_path(conf), name)
+
+
+def remove_copies(conf: Configuration, but: str | None = None) -> None:
+    """Remove copies: they have secrets that nobody wants there any more.
+
+    @param but: the path of one that stays.
+    """
+    folder = Path(copies_path(conf))
+    if but is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for each in folder.glob("*"):
+        if str(each) != but:
+            shutil.rmtree(each, ignore_errors=True)
 
 
 class DatabaseAccess:
@@ -144,9 +176,8 @@ class DatabaseAccess:
         self.copy: LocalCopy | None = None
         if wants_copy(conf, store):
             self.copy = LocalCopy(store, conf, context.clock)
-        elif self._is_first:
-            # It has secrets that nobody wants there any more.
-            shutil.rmtree(copy_path(conf), ignore_errors=True)
+        if self._is_first:
+            remove_copies(conf, but=None if self.copy is None else self.copy.connector.path)
 
     @property
     def is_offline(self) -> bool:
@@ -193,6 +224,19 @@ class DatabaseAccess:
         log.warn("{text}", text=text)
         # Whoever started the node sees it; who embeds it has the log.
         self._bus.call("runtime.waiting", text).addErrback(lambda failure: failure.trap(CallError))
+
+    async def _open_copy(self) -> bool:
+        if self.copy is None:
+            return False
+        try:
+            return await self.copy.open()
+        except DatabaseError as error:
+            log.error(
+                "the copy of the database is of no use until its folder is removed: {reason}",
+                reason=error.message,
+            )
+            self.copy = None
+            return False
 
     def when_back(self, take_over: Callable[[], Awaitable[object]]) -> None:
         """While the copy is served by, look for the database, and call when it answers."""

@@ -111,6 +111,8 @@ class Slot:
         self._respawn = None
         self._process, self.is_ready = None, False
         if self._generation.worker_ended(self, exit_, was_ready):
+            if was_ready:
+                self._generation.lost(pid)
             delay = self._backoff.delay(self._clock.seconds() - self._started_at)
             log.error(
                 "worker {worker} (pid {pid}) {exit}; its successor starts in {delay} s",
@@ -127,12 +129,21 @@ class Generation:
 
     @param spawn: starts a worker.
     @param number: counts the reloads, from 1.
+    @param lost: called with its process id when a worker that was ready has ended unasked.
     """
 
-    def __init__(self, clock: IReactorTime, spawn: Spawner, number: int, worker_count: int) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        spawn: Spawner,
+        number: int,
+        worker_count: int,
+        lost: Callable[[int | None], object] = lambda _: None,
+    ) -> None:
         self.clock = clock
         self.spawn = spawn
         self.number = number
+        self.lost = lost
         self.slots = [Slot(self, worker_id) for worker_id in range(worker_count)]
         self._is_stopping = False
         self._has_started = False

@@ -151,7 +151,11 @@ class Workers:
             )
 
         spawn = spawner(self._reactor, launch, listeners.bound, worker_count)
-        return Generation(self._reactor, spawn, number, worker_count)
+        return Generation(self._reactor, spawn, number, worker_count, self._worker_lost)
+
+    def _worker_lost(self, pid: int | None) -> None:
+        """It may have written something that it could not tell the others: let one of them see."""
+        self.broker.publish(RUNTIME_CHANNEL, "worker_lost", unique=f"worker_lost:{pid}")
 
     def drain(self) -> Deferred[None]:
         """See L{IEngine.drain}."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import aiohttp
 import pytest
 
 from tests.integration.conftest import Gateway, running
+from tests.runtime.running import children_of
 
 pytestmark = pytest.mark.long
 
@@ -77,6 +80,30 @@ def test_the_status_is_that_of_all_workers(gateway: Gateway) -> None:
         assert status["server"]["connections_accepted"] == 20
 
     asyncio.run(work())
+
+
+def test_what_a_killed_worker_could_not_tell_is_in_force_at_the_others(tmp_path: Path) -> None:
+    # As a worker would leave it that was killed right after its commit: nobody is told.
+    file = tmp_path / "kong.json"
+    route = {"name": "r", "paths": ["/r"]}
+    service = {"name": "s", "url": "http://127.0.0.1:1", "retries": 0, "routes": [route]}
+    file.write_text(json.dumps({"_format_version": "3.0", "services": [service]}))
+    with running(tmp_path) as (gateway, process):
+        subprocess.run(
+            [sys.executable, "-m", "kongtx.cli.main", "config", "db_import", str(file)],
+            env={
+                **os.environ,
+                "KONG_PREFIX": str(tmp_path / "prefix"),
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            },
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        assert set(asyncio.run(statuses(f"{gateway.proxy}/r"))) == {404}
+        os.kill(children_of(process.pid)[0], signal.SIGKILL)
+        give_up = time.monotonic() + 20
+        while set(asyncio.run(statuses(f"{gateway.proxy}/r", 150))) != {502}:
+            assert time.monotonic() < give_up
 
 
 def test_what_was_answered_is_there_after_the_gateway_was_killed(tmp_path: Path) -> None:

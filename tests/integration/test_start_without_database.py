@@ -93,8 +93,10 @@ def test_a_node_and_a_worker_that_start_during_an_outage_serve_by_the_copy(
         answer = {"name": "request-termination", "config": {"status_code": 200}}
         fleet.admin(node, "/plugins", answer)
         fleet.admin(node, "/routes", {"paths": ["/r"]})
-        copy = tmp_path / "node" / "prefix" / "database-copy.lmdb" / "data.mdb"
-        wait_until(lambda: copy.exists() and b'"/r"' in copy.read_bytes(), 30)
+        copies = tmp_path / "node" / "prefix" / "database-copy.lmdb"
+        wait_until(
+            lambda: any(b'"/r"' in file.read_bytes() for file in copies.glob("*/data.mdb")), 30
+        )
         postgres_database.server.stop()
 
         victims = children_of(node.process.pid)

@@ -111,7 +111,8 @@ async def configured(make_gateway: Make, upstream: Upstream, properties: dict[st
         copy = gateway.node.access.copy
         if copy is None:
             return True
-        assert stat.S_IMODE(os.stat(copy.connector.path).st_mode) == 0o700
+        for folder in (copy.connector.path, os.path.dirname(copy.connector.path)):
+            assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
         table = gateway.store["consumers"].table
         return await copy.connector.select_by(table, "username", "bob") is not None
 
@@ -192,7 +193,40 @@ async def test_without_leave_a_restart_during_an_outage_fails_and_leaves_no_copy
     await deferToThread(stopped_database.server.stop)
     with pytest.raises(DatabaseAwayError, match=r"did not answer within 0\.2 seconds"):
         await make_gateway(**properties, db_start_timeout="0.2")
-    assert not os.path.exists(copy.connector.path)
+    assert not os.path.exists(os.path.dirname(copy.connector.path))
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_copy_of_another_database_is_not_served_by_and_goes(
+    make_gateway: Make, upstream: Upstream, stopped_database: Database, tmp_path: Path
+) -> None:
+    prefix = str(tmp_path / "node")
+    properties = {**stopped_database.properties(), "prefix": prefix, "db_offline_start": "on"}
+    await set_up(stopped_database.properties())
+    first = await configured(make_gateway, upstream, properties)
+    path = first.node.access.copy.connector.path
+    await first.stop(keep_prefix=True)
+    await deferToThread(stopped_database.server.stop)
+    properties |= {"pg_database": "other", "db_start_timeout": "0.2"}
+    with pytest.raises(DatabaseAwayError):
+        await make_gateway(**properties)
+    assert not os.path.exists(path)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_broken_copy_keeps_no_node_from_starting(
+    make_gateway: Make, postgres_database: Database, tmp_path: Path
+) -> None:
+    prefix = str(tmp_path / "node")
+    properties = {**postgres_database.properties(), "prefix": prefix, "db_offline_start": "on"}
+    await set_up(postgres_database.properties())
+    first = await make_gateway(**properties)
+    path = first.node.access.copy.connector.path
+    await first.stop(keep_prefix=True)
+    Path(path, "data.mdb").write_bytes(b"\xff" * 10000)
+    second = await make_gateway(**properties)
+    assert second.node.access.copy is None
+    assert (await asked(f"{second.admin_url}/services"))[0] == 200
 
 
 @pytest_twisted.ensureDeferred

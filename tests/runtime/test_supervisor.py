@@ -32,7 +32,8 @@ class World:
     def __init__(self, workers=2):
         self.clock = Clock()
         self.processes = []
-        self.generation = Generation(self.clock, self.spawn, 1, workers)
+        self.lost = []
+        self.generation = Generation(self.clock, self.spawn, 1, workers, self.lost.append)
 
     def spawn(self, worker_id, ended):
         process = FakeProcess(100 + len(self.processes), worker_id, ended)
@@ -119,6 +120,17 @@ def test_a_worker_killed_while_others_start_is_started_again(world):
     assert not started.called
     world.generation.worker_is_ready(102)
     assert outcome(started) is None
+
+
+def test_the_loss_of_a_worker_that_was_ready_is_told(world):
+    world.start()
+    world.processes[1].ended(Exit(None, 9))
+    world.clock.advance(0)
+    world.processes[2].ended(Exit(1))
+    assert world.lost == [101]
+    world.generation.drain()
+    world.processes[0].ended(Exit(0))
+    assert world.lost == [101]
 
 
 def test_a_crashed_worker_gets_a_successor_at_once(world):
