@@ -115,7 +115,10 @@ def test_a_node_and_a_worker_that_start_during_an_outage_serve_by_the_copy(
         assert ask_for_json(f"{node.urls.admin}/services", {"host": "h"})[0] == 503
         postgres_database.server.start()
         wait_until(lambda: ask_for_json(f"{node.urls.status}/status/ready")[0] == 200, 20)
-        assert ask_for_json(f"{node.urls.admin}/routes", {"paths": ["/n"]})[0] == 201
+        # The other worker may look for the database a moment later.
+        wait_until(
+            lambda: ask_for_json(f"{node.urls.admin}/routes", {"paths": ["/n"]})[0] == 201, 20
+        )
         fleet.settle("/n", 200)
     finally:
         node.stop()
