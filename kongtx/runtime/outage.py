@@ -209,17 +209,6 @@ class DatabaseAccess:
             self._connector = self._read_store.connector
             self._read_store.connector = self.copy.connector
 
-    async def _open_copy(self) -> bool:
-        """Whether there is a copy; one that cannot be used is no reason not to start."""
-        if self.copy is None:
-            return False
-        try:
-            return await self.copy.open()
-        except DatabaseError as error:
-            log.error("there is no copy of the database: {reason}", reason=error.message)
-            self.copy = None
-            return False
-
     def _tell(self, text: str) -> None:
         log.warn("{text}", text=text)
         # Whoever started the node sees it; who embeds it has the log.

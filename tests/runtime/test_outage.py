@@ -243,18 +243,3 @@ async def test_a_running_node_serves_on_and_tells_why_it_cannot_be_changed(
     code, body = await asked(f"{gateway.admin_url}/routes")
     assert (code, body["code"], body["name"]) == (503, 8, "database error")
     assert "PostgreSQL at" in body["message"]
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_broken_copy_is_no_reason_not_to_start(
-    make_gateway: Make, upstream: Upstream, postgres_database: Database, tmp_path: Path
-) -> None:
-    properties = {**postgres_database.properties(), "db_offline_start": "on"}
-    await set_up(postgres_database.properties())
-    broken = tmp_path / "node" / "database-copy.lmdb"
-    broken.mkdir(parents=True)
-    (broken / "data.mdb").write_bytes(b"not what LMDB writes" * 1000)
-    gateway = await make_gateway(**properties, prefix=str(tmp_path / "node"))
-    assert gateway.node.access.copy is None
-    await gateway.add({"routes": [{"paths": ["/r"]}]})
-    assert await status(gateway, "/r") == 503
