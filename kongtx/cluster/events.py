@@ -112,7 +112,6 @@ class ClusterEvents(Service):
         self._bus = bus
         self._leases = leases
         self._clock = clock
-        self._frequency = frequency
         self._propagation = propagation
         self._resync = resync
         self._overlap = OVERLAP + propagation

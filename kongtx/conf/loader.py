@@ -249,8 +249,7 @@ def _warn(draft: Draft) -> None:
             )
     if idle:
         draft.warnings.append(
-            "these properties concern nginx, OpenResty or Lua and have no effect: "
-            + ", ".join(sorted(idle))
+            "these properties have no effect on kongtx: " + ", ".join(sorted(idle))
         )
 
 

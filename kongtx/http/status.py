@@ -30,8 +30,3 @@ def status_line(status: int, reason: bytes | None) -> bytes:
             return line
         reason = b""
     return b"HTTP/1.1 %d %b\r\n" % (status, reason)
-
-
-def has_no_body(status: int) -> bool:
-    """Whether responses of this status never have a body (RFC 9112 §6.3)."""
-    return status < 200 or status in (204, 304)

@@ -15,7 +15,6 @@ from zope.interface import implementer
 from kongtx.balancer.interfaces import IBalancer
 from kongtx.http.interfaces import IExchange
 from kongtx.http.paths import normalise_path
-from kongtx.proxy.answers import digits
 from kongtx.proxy.bodies import BodyStore
 from kongtx.proxy.context import Answer
 from kongtx.proxy.errors import BodyLost
@@ -317,10 +316,6 @@ class Exchange(Forwarding):
         host, port = target
         service = {**(self.service or {}), "host": host, "port": port}
         return self._configured.snapshot.balancer_for(service)
-
-    def client_address(self) -> bytes:
-        """The client's address and port, for logs."""
-        return b"%b:%b" % (self.client_ip.encode(), digits(self.client_port))
 
 
 class Refusal(Exchange):

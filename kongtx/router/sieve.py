@@ -36,11 +36,6 @@ class Sieve:
             self._places += [place] * len(regexes)
         self._set = _make_set(patterns)
 
-    @property
-    def is_useful(self) -> bool:
-        """Whether it picks fewer than all."""
-        return self._set is not None
-
     def pick(self, path: bytes) -> list[int]:
         """List the places of the entries to try, in order."""
         if self._set is None:

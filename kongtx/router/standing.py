@@ -46,13 +46,6 @@ class Scale:
             rank >>= component.bits
         return tuple(reversed(values))
 
-    def deciding(self, winner: int, loser: int) -> Component:
-        """Name the first component in which two ranks differ."""
-        for component, one, other in self._differences(winner, loser):
-            if one != other:
-                return component
-        return self.components[-1]
-
     def describe(self, winner: int, loser: int) -> str:
         """Say by which rule one rank goes before another."""
         for component, one, other in self._differences(winner, loser):

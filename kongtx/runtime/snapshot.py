@@ -96,7 +96,6 @@ class SnapshotKeeper:
         self._plugins = plugins
         self._node = node
         self._balancers = balancers
-        self._flavor = flavor
         self._apply = apply
         self._followers = followers
         self._rows: Rows = {name: {} for name in HELD}

@@ -84,10 +84,6 @@ class SchemaRegistry(Mapping[str, Schema]):
         """The foreign fields that refer to an entity, as found by its children."""
         return tuple(self._references.get(name, ()))
 
-    def is_core(self, name: str) -> bool:
-        """Whether an entity was there before plugins brought theirs."""
-        return name in self._core
-
     def _sorted(self) -> tuple[str, ...]:
         """Workspaces first, parents before children, core before plugins', else alphabetical."""
         out: list[str] = []

@@ -90,10 +90,6 @@ class ServerCertificates:
         """Make all contexts anew: what vault references stand for may have changed."""
         self._contexts.clear()
 
-    def id_for(self, server_name: str | None) -> str | None:
-        """The id of the certificate for a server name."""
-        return self._index.find(server_name)
-
     def find(self, server_name: str | None) -> ssl.SSLContext | None:
         """The context for a server name; L{None} for the default one.
 

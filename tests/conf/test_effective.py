@@ -113,7 +113,7 @@ def test_only_what_the_file_sets_is_warned_of(tmp_path: Path) -> None:
     assert again.warnings == (
         "unknown configuration property 'log_levl' is ignored, did you mean 'log_level'? "
         f"[{changes}:1]",
-        "these properties concern nginx, OpenResty or Lua and have no effect: lua_package_cpath",
+        "these properties have no effect on kongtx: lua_package_cpath",
     )
 
 

@@ -380,7 +380,7 @@ def test_nginx_properties_are_kept_with_one_warning(load_text: Load) -> None:
     }
     assert configuration.lua_package_path == "/x"
     assert configuration.warnings == (
-        "these properties concern nginx, OpenResty or Lua and have no effect: lua_package_path, "
+        "these properties have no effect on kongtx: lua_package_path, "
         "nginx_http_proxy_buffers, nginx_upstream_keepalive, pluginserver_go_socket",
     )
 
@@ -454,6 +454,7 @@ def test_a_deprecated_value_is_a_warning() -> None:
     assert from_values(worker_consistency="strict").warnings == (
         "the configuration value 'strict' for configuration property 'worker_consistency' is "
         "deprecated [option worker_consistency]",
+        "these properties have no effect on kongtx: worker_consistency",
     )
 
 

@@ -47,8 +47,10 @@ TUNING = Section(
             "worker_consistency",
             "eventual",
             ("strict", "eventual"),
-            """Whether a change is in force as soon as the Admin API has answered (``strict``,
-            deprecated) or shortly after, without making requests wait (``eventual``).""",
+            """Whether Kong's requests wait for a change to be in force (``strict``, deprecated).
+            Here none waits: the worker that answered serves by it, and the others follow at
+            once.""",
+            mark=Mark.NGINX,
         ),
         enumeration(
             "router_consistency",
@@ -62,8 +64,10 @@ TUNING = Section(
         number(
             "worker_state_update_frequency",
             "5",
-            "Seconds between two looks whether router and balancers must be rebuilt.",
+            """Seconds between Kong's looks whether router and balancers must be rebuilt. Workers
+            of kongtx are told.""",
             check=greater_than_zero,
+            mark=Mark.NGINX,
         ),
         enumeration(
             "router_flavor",

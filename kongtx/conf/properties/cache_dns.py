@@ -3,6 +3,7 @@
 from kongtx.conf.addresses import parse_address
 from kongtx.conf.properties.model import (
     Check,
+    Mark,
     Section,
     array,
     boolean,
@@ -66,7 +67,9 @@ CACHE = Section(
         array(
             "db_cache_warmup_entities",
             "services",
-            "Kinds of entities that are read into the cache at start.",
+            """Kinds of entities that Kong reads into its cache at start. Workers of kongtx hold
+            what routing needs, whatever this says.""",
+            mark=Mark.NGINX,
         ),
         number(
             "db_start_timeout",
@@ -156,6 +159,11 @@ DNS = Section(
         number("resolver_error_ttl", "1", "As ``dns_error_ttl``, for empty answers too."),
         number("resolver_stale_ttl", "3600", "As ``dns_stale_ttl``."),
         integer("resolver_lru_cache_size", "10000", "Answers that a worker keeps."),
-        size("resolver_mem_cache_size", "5m", "Size of the answers that workers share."),
+        size(
+            "resolver_mem_cache_size",
+            "5m",
+            "Size of the answers that Kong's workers share; those of kongtx have their own.",
+            mark=Mark.NGINX,
+        ),
     ),
 )

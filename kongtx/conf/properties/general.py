@@ -201,12 +201,14 @@ SECTION = Section(
             None,
             """URL (``http`` or ``https``) of a proxy for outgoing connections of the parts that
             are told to use one. It may hold a name and a password.""",
+            mark=Mark.NGINX,
             sensitive=True,
         ),
         boolean(
             "proxy_server_ssl_verify",
             "on",
             "Whether the certificate of an ``https`` proxy server is verified.",
+            mark=Mark.NGINX,
         ),
         string(
             "error_template_html",

@@ -161,12 +161,14 @@ SECTION = Section(
             "on",
             """Whether ``X-Kong-Request-Debug`` in a request makes the gateway report where its
             time went. Requests that come from loopback need no token.""",
+            mark=Mark.NGINX,
         ),
         string(
             "request_debug_token",
             None,
             """Token that other clients send in ``X-Kong-Request-Debug-Token``. Without a value
-            one is made at every start and kept in ``.request_debug_token`` in the prefix.""",
+            Kong makes one at every start.""",
+            mark=Mark.NGINX,
             sensitive=True,
             shown_default="random",
         ),

@@ -124,10 +124,6 @@ class Session:
         found = self._session.execute(statement, timeout=self._schema_seconds())
         return list(found)
 
-    def run_prepared(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
-        """Run a statement; in a thread."""
-        return list(self._session.execute(self._prepare(statement).bind(parameters)))
-
     async def execute(
         self,
         statement: str,

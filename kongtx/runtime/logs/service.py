@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -38,10 +37,6 @@ class LogSettings:
     status_error_log: str | None = None
     access_log_format: str | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
-
-    def error_logs(self) -> Iterable[str | None]:
-        """Every error log that is asked for."""
-        return (self.error_log, self.admin_error_log, self.status_error_log)
 
 
 class Logs(Service):
