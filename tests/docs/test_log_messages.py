@@ -27,7 +27,7 @@ AT_THE_START = frozenset(
     }
 )
 #: Templates that are nothing but what was found elsewhere, and told there.
-PASSED_ON = frozenset({"{message}", "{warning}", "{error}"})
+PASSED_ON = frozenset({"{message}", "{warning}", "{error}", "{text}"})
 
 
 def templates(source: str) -> Iterator[str]:
