@@ -1,12 +1,13 @@
 """C{vault get}."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from kongtx.conf import effective, load
 
-from .conftest import Run, failure
+from .conftest import Kongtx, Run, failure
 
 
 @pytest.mark.parametrize("reference", ["env/secret", "{vault://env/secret}", "env/SECRET#1"])
@@ -48,3 +49,18 @@ def test_the_settings_of_the_node_apply(run: Run, tmp_path: Path) -> None:
 def test_what_has_no_value_is_told(run: Run, arguments: tuple[str, ...], message: str) -> None:
     result = run("vault", "get", *arguments)
     assert (result.exit_code, result.stderr) == (1, failure(message))
+
+
+@pytest.mark.long
+def test_a_vault_of_the_database_is_asked_by_its_prefix(kongtx: Kongtx, tmp_path: Path) -> None:
+    vault = {"name": "env", "prefix": "mine", "config": {"prefix": "MY_"}}
+    file = tmp_path / "vaults.yml"
+    file.write_text(json.dumps({"_format_version": "3.0", "vaults": [vault]}))
+    assert kongtx("prepare").returncode == 0
+    assert kongtx("migrations", "bootstrap").returncode == 0
+    done = kongtx("config", "db_import", str(file))
+    assert done.returncode == 0, done.stderr
+    found = kongtx("vault", "get", "mine/secret", MY_SECRET="s3cret")
+    assert (found.returncode, found.stdout) == (0, "s3cret\n"), found.stderr
+    unknown = kongtx("vault", "get", "yours/secret")
+    assert (unknown.returncode, "could not find vault (yours)" in unknown.stderr) == (1, True)
