@@ -56,8 +56,10 @@ class BoundPlugin:
         self.priority = plugin.priority
         self.config = plugin.prepare(resolve_references(plugin, row["config"], node))
         self.has_references = has_references(plugin, row["config"])
+        tell = getattr(plugin, "idle_phases", None)
+        idle = () if tell is None else tell(self.config)
         for phase in (*WAITING, *IMMEDIATE):
-            method = getattr(plugin, phase, None)
+            method = None if phase in idle else getattr(plugin, phase, None)
             bound = None if method is None else _bind(method, self.config, row, node)
             setattr(self, phase, bound)
 

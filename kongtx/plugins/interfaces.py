@@ -23,6 +23,9 @@ class IPlugin(plugin.IPlugin):
     and C{log} may return a Deferred or be coroutines; C{header_filter} and C{body_filter} never
     wait.
 
+    It may have C{idle_phases(config)}: the names of phases in which a prepared configuration has
+    nothing to do. Its methods are not called then, and responses pass as if they did not exist.
+
     C{certificate} is called in TLS handshakes for global configurations, and never waits. Its
     C{kong} has no request: C{kong.client.tls}, C{kong.log}, C{kong.ctx} and C{kong.node} work. A
     plugin that wants to see client certificates has C{asks_client_certificate = True}: clients are

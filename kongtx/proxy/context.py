@@ -466,6 +466,6 @@ class RequestContext:
 
 
 def _check_field(name: bytes, value: bytes) -> None:
-    for octets in (name, value):
-        if b"\n" in octets or b"\r" in octets or b"\0" in octets:
-            raise ValueError(f"header {name!r} would break the message: CR, LF or NUL in it")
+    octets = name + value
+    if b"\n" in octets or b"\r" in octets or b"\0" in octets:
+        raise ValueError(f"header {name!r} would break the message: CR, LF or NUL in it")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 
 from kongtx.lib import ids
 from kongtx.pdk.kong import Kong, kong_of
@@ -83,6 +83,8 @@ class PluginRunner:
         """
         request.phase = phase
         handler = getattr(self.bound, phase)
+        if handler is None and hasattr(self.plugin, phase):
+            return succeed(None)  # one of its idle phases
 
         async def run() -> Answer | None:
             try:

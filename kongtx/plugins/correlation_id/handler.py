@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -62,6 +62,10 @@ class CorrelationID(Plugin):
             name, name.lower(), generators[config["generator"]], config["echo_downstream"]
         )
 
+    def idle_phases(self, settings: Settings) -> Sequence[str]:
+        """Responses pass untouched unless clients are told."""
+        return () if settings.echo else ("header_filter",)
+
     def access(self, settings: Settings, kong: Kong) -> None:
         """See that the request has an identifier."""
         raw = kong.raw
@@ -75,8 +79,6 @@ class CorrelationID(Plugin):
 
     def header_filter(self, settings: Settings, kong: Kong) -> None:
         """Tell the client, if so configured; also what was answered before access."""
-        if not settings.echo:
-            return
         raw = kong.raw
         known = kong.ctx.plugin.get("id") or raw.get_header(settings.key) or settings.generate(raw)
         raw.response_headers = [

@@ -46,13 +46,11 @@ class HeaderChanges:
 
         Whether a header is there is judged by how they were before the first of them.
         """
-        present: dict[bytes, list[bytes]] = {}
-        for name, value in before:
-            present.setdefault(name.lower(), []).append(value)
-        headers = _without(before, *self.remove)
+        present = {name.lower() for name, _ in before}
+        headers = _without(before, *self.remove) if self.remove else list(before)
         for old, new in self.rename:
-            values = present.get(old.lower())
-            if values is not None:
+            if old.lower() in present:
+                values = [value for name, value in before if name.lower() == old.lower()]
                 headers = _without(headers, old.lower(), new.lower())
                 headers += [(new, value) for value in values]
         for name, value in self.replace:
@@ -82,6 +80,10 @@ class ResponseTransformer(Plugin):
     def prepare(self, config: Mapping[str, Any]) -> Transformation:
         """See L{Transformation}."""
         return Transformation(HeaderChanges.of(config), ContentChanges.of(config))
+
+    def idle_phases(self, what: Transformation) -> Sequence[str]:
+        """Bodies pass untouched where only headers are changed."""
+        return () if what.content else ("body_filter",)
 
     def header_filter(self, what: Transformation, kong: Kong) -> None:
         """Change the headers; a length would not be that of the changed body."""

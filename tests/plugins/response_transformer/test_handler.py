@@ -94,3 +94,14 @@ def test_a_body_that_is_no_json_stays_with_a_warning() -> None:
         globalLogPublisher.removeObserver(events.append)
     (event,) = [each for each in events if each["log_namespace"] == "response-transformer"]
     assert event["log_level"] == LogLevel.warn
+
+
+@pytest.mark.parametrize(
+    ("config", "filters"),
+    [({"add": {"headers": ["a:b"]}}, False), ({"add": {"json": ["a:b"]}}, True)],
+)
+def test_bodies_are_filtered_only_where_they_are_changed(
+    config: dict[str, Any], filters: bool
+) -> None:
+    bound = PluginRunner(ResponseTransformer(), config).bound
+    assert (bound.body_filter is not None, bound.header_filter is not None) == (filters, True)
