@@ -7,17 +7,18 @@ import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from kongtx.db.cassandra import layout, planning
+from kongtx.db.cassandra import layout, parcels, planning
 from kongtx.db.cassandra.layout import SENTINEL, Address, Place
 from kongtx.db.cassandra.partition import QUORUM, SCOPE, SERIAL, Moved, Partition, State, chunks
-from kongtx.db.cassandra.session import OutcomeUnknownError
+from kongtx.db.cassandra.session import OutcomeUnknownError, together
 from kongtx.db.cassandra.view import Announced, Known, Missing, View
 from kongtx.db.clusterlog import Announce
 from kongtx.db.errors import ConflictError, DatabaseError, StoreError
@@ -25,17 +26,14 @@ from kongtx.db.tables import Catalogue, Table
 from kongtx.db.writes import Change
 from kongtx.lib import ids
 
-BATCH_BYTES = 1024 * 1024
-BATCH_ROWS = 2000
-PART_BYTES = 512 * 1024
-
 _GROUP = 200  # submissions that are committed together at most
 _PURGED_AT_ONCE = 100
 _LOG_SECONDS = 3600.0  # a commit's record is looked for no later than this
-_EVENTS_BYTES = 64 * 1024
+_HEAVY = 500  # rows and places: planning with them takes long enough to be done in a thread
 _PURGE_LAG = 600.0
 _BACK_OFF_SECONDS = (0.002, 0.25)
 
+T = TypeVar("T")
 Rows = Mapping[Address, str | None]
 
 
@@ -279,23 +277,40 @@ class Commits:
 
         @raise Moved: the partition changed meanwhile.
         """
+        is_heavy = _is_heavy(group)
         while True:
-            view = View(known)
-            try:
-                purged = planning.purge(view, due, self._catalogue)
-                plan = Plan(self._catalogue, self._stored, purged)
-                return view, [self._outcome(each, view, plan) for each in group]
-            except Missing as missing:
-                wanted = missing
+            outcome = await self._apart(is_heavy, partial(self._planned, group, known, due))
+            if not isinstance(outcome, Missing):
+                view, results = outcome
+                for submission, result in zip(group, results, strict=True):
+                    if not isinstance(result, Exception):
+                        view.events += self.announced(submission.changes(result))
+                return view, results
+            wanted = outcome
             found = await self._partition.read(known, wanted.addresses, wanted.places, QUORUM)
             if found != state:
                 raise Moved
 
+    def _planned(
+        self, group: Sequence[Submission], known: Known, due: Sequence[tuple[str, str]]
+    ) -> tuple[View, list[Any]] | Missing:
+        """The view with what each submission did, or what has to be read first."""
+        view = View(known)
+        try:
+            purged = planning.purge(view, due, self._catalogue)
+            plan = Plan(self._catalogue, self._stored, purged)
+            return view, [self._outcome(each, view, plan) for each in group]
+        except Missing as missing:
+            return missing
+
+    async def _apart(self, is_heavy: bool, work: Callable[[], T]) -> T:
+        """Do some work, in a thread if it is heavy."""
+        return await self._partition.session.in_thread(work) if is_heavy else work()
+
     def _outcome(self, submission: Submission, view: View, plan: Plan) -> Any:
         mark = view.mark()
         try:
-            result = submission.work(view, plan)
-            view.events += self.announced(submission.changes(result))
+            return submission.work(view, plan)
         except Missing:
             raise
         except (StoreError, ConflictError) as error:
@@ -304,27 +319,24 @@ class Commits:
             self._log.failure("a write could not be planned")
             view.back_to(mark)
             return error
-        return result
 
     async def _write(self, attempt: _Attempt, state: State, rows: Rows, view: View) -> bool:
         """Apply what was planned.
 
         @return: whether it was; otherwise somebody else was faster.
         """
-        rows = {**rows, **self._record(attempt, view.events)}
         ttl = math.ceil(max(_LOG_SECONDS, *(each.lives for each in view.events), 0))
-        written = [
-            (*address, value, ttl if address.kind == layout.LOG else 0)
-            for address, value in rows.items()
-        ]
-        size = sum(_size(row) for row in written)
+        log = parcels.record(attempt.version, attempt.id, view.events)
+        header = Address(*layout.log_place(attempt.version), "")
+        written: list[parcels.Sent] = [(*address, value, ttl) for address, value in log.items()]
+        written += [(*address, value, 0) for address, value in rows.items()]
         changed = view.layout or state.layout
         pending = None
-        if size > BATCH_BYTES or len(written) > BATCH_ROWS:
-            header = Address(*layout.log_place(attempt.version), "")
-            intents = [row for row in written if row[:3] != header]
-            written = [row for row in written if row[:3] == header]
-            pending = f"{attempt.id} {await self._intend(attempt.id, intents)}"
+        parts = await self._apart(len(written) > _HEAVY, partial(parcels.divided, written))
+        if parts is not None:
+            await self._intend(attempt.id, parts)
+            pending = f"{attempt.id} {len(parts)}"
+            written = [(*header, log[header], ttl)]
         statements = self._partition.statements
         items: list[tuple[str, Sequence[Any]]]
         if pending is None and changed == state.layout:
@@ -344,45 +356,14 @@ class Commits:
             await self._partition.settle(pending)
         return True
 
-    async def _intend(self, identity: str, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Write the rows of a large commit where nobody looks.
-
-        @return: in how many parts.
-        """
-        parts: list[list[tuple[Any, ...]]] = []
-        room = 0
-        for row in rows:
-            size = _size(row)
-            if room < size or not parts:
-                parts.append([])
-                room = PART_BYTES
-            parts[-1].append(row)
-            room -= size
+    async def _intend(self, identity: str, parts: Sequence[str]) -> None:
+        """Write the parts of a large commit where nobody looks."""
         session, statement = self._partition.session, self._partition.statements.put_intent
-        for numbered in chunks(enumerate(parts), 4):
-            for number, part in numbered:
-                await session.execute(statement, [identity, number, layout.dump(part)], QUORUM)
-        return len(parts)
-
-    def _record(self, attempt: _Attempt, events: Sequence[Announced]) -> dict[Address, str]:
-        """What the log keeps of a commit: that it was, and its events in one row or several."""
-        place = layout.log_place(attempt.version)
-        bodies: list[list[list[Any]]] = [[]]
-        size = 0
-        for each in events:
-            event = each.event
-            size += len(event.data)
-            if size > _EVENTS_BYTES and bodies[-1]:
-                bodies.append([])
-                size = len(event.data)
-            bodies[-1].append([ids.uuid4(), each.node_id, event.channel, event.data, event.delay])
-        first = bodies[0] if len(bodies) == 1 else []
-        rest = bodies if len(bodies) > 1 else []
-        record = {"version": attempt.version, "id": attempt.id}
-        rows = {Address(*place, ""): layout.dump({**record, "events": first})}
-        for number, body in enumerate(rest):
-            rows[Address(*place, f"{number:06d}")] = layout.dump({**record, "events": body})
-        return rows
+        for some in chunks(enumerate(parts), 4):
+            await together(
+                session.execute(statement, [identity, number, part], QUORUM)
+                for number, part in some
+            )
 
     # Tables as the partition's rows were made by
 
@@ -408,10 +389,14 @@ class Commits:
             await self._read_definitions(QUORUM)
 
     async def _read_definitions(self, consistency: Any) -> None:
-        known, place = Known(), Place(layout.TABLE, "")
-        await self._partition.read(known, [], [place], consistency)
-        addresses = [Address(*place, name) for name in sorted(known.places[place])]
-        state = await self._partition.read(known, addresses, [], consistency)
+        place = Place(layout.TABLE, "")
+        while True:
+            known = Known()
+            named = await self._partition.read(known, [], [place], consistency)
+            addresses = [Address(*place, name) for name in sorted(known.places[place])]
+            state = await self._partition.read(known, addresses, [], consistency)
+            if state.layout == named.layout:
+                break
         texts = [known.rows[address] for address in addresses]
         self._stored = {
             table.name: table for table in (layout.from_json(text) for text in texts if text)
@@ -460,6 +445,5 @@ def _deliver(group: Sequence[Submission], results: Sequence[Any]) -> None:
             submission.done.callback(result)
 
 
-def _size(row: tuple[Any, ...]) -> int:
-    """About how many bytes a row takes in a request."""
-    return 100 + sum(len(each.encode()) for each in row if isinstance(each, str))
+def _is_heavy(group: Sequence[Submission]) -> bool:
+    return sum(len(each.addresses) + len(each.places) for each in group) > _HEAVY

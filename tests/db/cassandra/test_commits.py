@@ -9,7 +9,7 @@ import pytest
 import pytest_twisted
 
 from kongtx.db import errors
-from kongtx.db.cassandra import CassandraConnector, commits
+from kongtx.db.cassandra import CassandraConnector, parcels
 from kongtx.db.cassandra.partition import QUORUM, SERIAL
 from kongtx.db.cassandra.session import OutcomeUnknownError
 from kongtx.db.clusterlog import Broadcast
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.long
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything over ten rows is a large commit."""
-    monkeypatch.setattr(commits, "BATCH_ROWS", 10)
-    monkeypatch.setattr(commits, "PART_BYTES", 1000)
+    monkeypatch.setattr(parcels, "BATCH_ROWS", 10)
+    monkeypatch.setattr(parcels, "PART_BYTES", 1000)
 
 
 def inserts(first: int, count: int) -> list[Insert]:

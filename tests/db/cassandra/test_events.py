@@ -9,7 +9,7 @@ import pytest
 import pytest_twisted
 
 from kongtx.db import errors
-from kongtx.db.cassandra import clusterlog, commits
+from kongtx.db.cassandra import clusterlog, layout, parcels
 from kongtx.db.clusterlog import Broadcast
 from kongtx.db.writes import Change, Increment, Insert
 from tests.db.cassandra.conftest import Open
@@ -92,7 +92,7 @@ async def test_the_log_is_read_back_as_far_as_asked(
 async def test_the_log_begins_again_when_it_is_full(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commits.layout, "RING", 5)
+    monkeypatch.setattr(layout, "RING", 5)
     node = await opened()
     at = (await node.events_after(None)).now - 1
     for number in range(12):
@@ -110,7 +110,7 @@ async def test_the_log_begins_again_when_it_is_full(
 async def test_many_events_are_kept_in_several_rows(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commits, "_EVENTS_BYTES", 100)
+    monkeypatch.setattr(parcels, "EVENTS_BYTES", 100)
     node = await opened()
     at = (await node.events_after(None)).now - 1
     await node.append_events([Broadcast("c", f"{number:030}") for number in range(50)], "n", 60)

@@ -94,7 +94,7 @@ import os, sys
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from kongtx.db import errors
-from kongtx.db.cassandra import CassandraConnector, Settings, commits
+from kongtx.db.cassandra import CassandraConnector, Settings, parcels
 from kongtx.db.writes import Insert
 from tests.db.conformance import CATALOGUE, CHILDREN, PARENTS, child, parent
 
@@ -111,7 +111,7 @@ async def pairs(connector):
         print(number, flush=True)
 
 async def large(connector):
-    commits.BATCH_ROWS, commits.PART_BYTES = 10, 2000
+    parcels.BATCH_ROWS, parcels.PART_BYTES = 10, 2000
     number = 0
     while True:
         number += 1
