@@ -152,6 +152,11 @@ class CassandraServer:
         """Let it neither answer nor close connections."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # One of its threads has to be given time for it to stop all of them.
+        threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+        for thread in list(threads):
+            while thread.read_text().rpartition(")")[2].split()[0] != "T":
+                time.sleep(0.01)
 
     def resume(self) -> None:
         """Let it go on."""

@@ -392,10 +392,15 @@ class Commits:
         place = Place(layout.TABLE, "")
         while True:
             known = Known()
-            named = await self._partition.read(known, [], [place], consistency)
-            addresses = [Address(*place, name) for name in sorted(known.places[place])]
-            state = await self._partition.read(known, addresses, [], consistency)
-            if state.layout == named.layout:
+            try:
+                named = await self._partition.read(known, [], [place], consistency)
+                addresses = [Address(*place, name) for name in sorted(known.places[place])]
+                state = await self._partition.read(known, addresses, [], consistency)
+            except Moved:
+                continue
+            if state.pending is not None:
+                await self._partition.settle(state.pending)
+            elif state == named:
                 break
         texts = [known.rows[address] for address in addresses]
         self._stored = {

@@ -68,7 +68,12 @@ class CassandraConnector:
 
     def stop(self) -> Deferred[None]:
         """Wait for the writes that were asked for, and disconnect."""
-        return self._commits.drained().addCallback(lambda _: self._session.close())
+        return _fired(self._stop())
+
+    async def _stop(self) -> None:
+        await self._counts.drained()
+        await self._commits.drained()
+        await self._session.close()
 
     def ping(self) -> Deferred[None]:
         """Ask for the partition's version, or, before there is one, for anything."""

@@ -52,6 +52,7 @@ class Counts:
         self._patience = patience
         self._reading = Consistency(partition.session.settings.read_consistency)
         self._waiting: dict[_At, list[_Waiting]] = {}
+        self._busy: set[Deferred[None]] = set()
 
     async def select(self, table: Table, key: str) -> Entity | None:
         """The row with a primary key."""
@@ -87,6 +88,11 @@ class Counts:
         submitted = [self._submit(write) for write in writes]
         return await together(_awaited(each) for each in submitted)
 
+    async def drained(self) -> None:
+        """Wait until nothing is under way."""
+        while self._busy:
+            await next(iter(self._busy))
+
     def _submit(self, write: Write) -> Deferred[list[Change]]:
         waiting, at = _Waiting(write), (write.table, key_of(write))
         others = self._waiting.get(at)
@@ -94,7 +100,9 @@ class Counts:
             others.append(waiting)
         else:
             self._waiting[at] = [waiting]
-            ensureDeferred(self._drain(at))
+            busy = ensureDeferred(self._drain(at))
+            self._busy.add(busy)
+            busy.addBoth(lambda _: self._busy.discard(busy))
         return waiting.done
 
     async def _drain(self, at: _At) -> None:

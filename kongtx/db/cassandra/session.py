@@ -74,7 +74,7 @@ class Session:
     def __init__(self, settings: Settings, reactor: IReactorFromThreads) -> None:
         self.settings = settings
         self._reactor = reactor
-        self._threads = _Threads(0, 2, name="kongtx-cassandra")
+        self._threads = _threads()
         self._cluster: Any = None
         self._session: Any = None
         self._prepared: dict[str, Any] = {}
@@ -88,6 +88,7 @@ class Session:
         """
         if not self._is_open:
             self._is_open = True
+            self._threads = _threads()  # stopped ones do not start again
             self._threads.start()
             driverlog.install()
         return self.in_thread(self._connect)
@@ -258,6 +259,10 @@ class _Threads(ThreadPool):
     """Threads that do not keep a process from ending, should nobody stop them."""
 
     threadFactory = partial(threading.Thread, daemon=True)  # type: ignore[assignment]
+
+
+def _threads() -> _Threads:
+    return _Threads(0, 2, name="kongtx-cassandra")
 
 
 def make_cluster(settings: Settings) -> Any:

@@ -85,14 +85,18 @@ async def test_rows_that_stand_alone_are_written_replaced_and_removed(
 async def test_stopping_waits_for_writes_and_may_be_repeated(opened: Open) -> None:
     first, second = await opened(), await opened()
     writes = [first.apply([Insert(PARENTS, parent(number))]) for number in range(20)]
+    row = {"period": "a", "number": 1, "value": 1}
+    writes.append(first.apply([Increment(COUNTS, row, "value")]))
     await first.stop()
     await first.stop()
-    assert len(await gatherResults(writes)) == 20
+    assert len(await gatherResults(writes)) == 21
     with pytest.raises(errors.DatabaseError, match="closed"):
         await first.select(PARENTS, {"id": uid(1)})
     with pytest.raises(errors.DatabaseError, match="closed"):
         await first.apply([Insert(PARENTS, parent(99))])
     assert len(await numbers(second, PARENTS)) == 20
+    await first.start(CATALOGUE)
+    assert await first.select(COUNTS, row) == row
 
 
 @pytest_twisted.ensureDeferred
