@@ -60,6 +60,7 @@ def upgrade_wanted(request: RequestContext) -> bytes:
 
 
 def wants_trailers(request: RequestContext) -> bool:
+    """Whether the client says that it takes trailers (RFC 9110 §10.1.4)."""
     return any(
         token.strip().split(b";")[0].strip() == b"trailers"
         for name, value in request.headers
