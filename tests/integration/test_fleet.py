@@ -234,6 +234,7 @@ def test_killed_workers_and_nodes_lose_no_acknowledged_write_and_leave_no_lock(
             name = f"c{index}-{number}"
             try:
                 fleet.admin(fleet.nodes[index], "/consumers", {"username": name})
+                fleet.admin(fleet.nodes[index], "/routes", {"paths": [f"/{name}"]})
             except (OSError, HTTPException):
                 time.sleep(0.01)
             else:
@@ -262,6 +263,8 @@ def test_killed_workers_and_nodes_lose_no_acknowledged_write_and_leave_no_lock(
     fleet.admin(fleet.nodes[1], "/routes", {"paths": ["/after"]})
     assert time.monotonic() - began < SLOWEST
     fleet.settle("/after", 200)
+    for name in chance.sample(acknowledged, 50):
+        fleet.settle(f"/{name}", 200)
 
 
 def test_a_killed_node_leaves_no_lock_in_the_database(
