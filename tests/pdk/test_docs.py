@@ -19,7 +19,13 @@ PARTS = (
     "response", "router", "ctx", "plugin", "log", "cluster", "ip", "nginx", "table", "vault",
     "tracing", "telemetry",
 )  # fmt: skip
-APART = {"kong.client.tls", "kong.service.request", "kong.service.response"}
+#: Not told of: parts in themselves, and what is the store's alone to call.
+APART = {
+    "kong.client.tls",
+    "kong.cluster_events.doubt",
+    "kong.service.request",
+    "kong.service.response",
+}
 
 
 def public(thing: Any) -> set[str]:
