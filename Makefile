@@ -5,11 +5,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # Such as: make test PYTEST_OPTIONS="-n 2 --dist worksteal"
 PYTEST_OPTIONS ?=
+# How long each target of `make fuzz` runs.
+SECONDS ?= 300
 
-.PHONY: help run test lint bench docs programs clean
+.PHONY: help run test fuzz lint bench docs programs clean
 help:
 	@echo "make run    run the gateway on the quick-start configuration (Ctrl-C stops it)"
 	@echo "make test   install what the tests need, check the code, pass the tests"
+	@echo "make fuzz   look for inputs that show faults, SECONDS=300 for each target"
 	@echo "make lint   format check, linter, import rules, types, container file"
 	@echo "make bench  measure against nginx and write benchmarks/results/"
 	@echo "make docs   build the documentation into docs/_build/html"
@@ -51,5 +54,8 @@ bench: $(VENV)/.dev programs
 test: lint docs programs
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
+
 clean:
-	rm -rf $(VENV) .venv-sslyze .cassandra build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-sslyze .cassandra .fuzz build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache

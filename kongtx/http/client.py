@@ -343,7 +343,7 @@ class ClientChannel(ReplyParser):
 
     def _parse(self, reply: IReply, data: bytes) -> None:
         assert self._parser is not None
-        rest = b""
+        rest = None
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -377,8 +377,11 @@ class ClientChannel(ReplyParser):
         if self._complete and self._reply is reply:
             self._end(reply)
 
-    def _tell(self, reply: IReply, rest: bytes) -> None:
-        """Hand over the head, with what has come of the body."""
+    def _tell(self, reply: IReply, rest: bytes | None) -> None:
+        """Hand over the head, with what has come of the body.
+
+        @param rest: what has come in the new protocol, if the peer changes to one.
+        """
         self._told = True
         parts = self._parts
         if not parts:
@@ -388,6 +391,10 @@ class ClientChannel(ReplyParser):
             parts.clear()
         length = self.length
         if self.status == 101:
+            if rest is None:
+                # It does not name the protocol, as it has to (RFC 9110 §15.2.2).
+                self._fail(GARBAGE)
+                return
             self._timer.deadline = NEVER
             reply.reply_upgraded(self, rest)
             return

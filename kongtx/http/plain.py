@@ -63,7 +63,7 @@ def read_plain_head(head: bytes) -> PlainHead | None:
     @param head: whole, with its empty line.
     @return: L{None} if it is not plain.
     """
-    if head[:9] != b"HTTP/1.1 " or head[9:10] == b"1" or head[9:12] in _SHORT:
+    if head[:9] != b"HTTP/1.1 " or head[9:10] <= b"1" or head[9:12] in _SHORT:
         return None
     pieces = _SPECIAL_LINES.split(head[:-2])
     length = -1

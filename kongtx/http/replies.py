@@ -91,7 +91,11 @@ class ReplyParser:
         assert self._parser is not None
         status = self._parser.get_status_code()
         if status < 200 and status != 101:
+            if status < 100:
+                raise ValueError(f"status {status} is below 100")
             self._interim = True
+            self.length = -1
+            self._chunked = self._bad_coding = False
             self.trailers = []
             self.special = None
             self.reason = b""

@@ -181,6 +181,19 @@ def test_a_raw_reply_says_what_one_taken_apart_says(
     assert (raw.head, raw.body, raw.end) == (plain.head, plain.body, plain.end)
 
 
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_status_below_100_is_garbage_however_it_would_be_told(raw: bool) -> None:
+    reply = Made(raw=raw).feed(b"HTTP/1.1 051 Early\r\nContent-Length: 2\r\n\r\nok")
+    assert (reply.head, reply.end) == (None, "garbage")
+
+
+def test_what_an_interim_response_says_of_a_body_is_not_said_of_the_last() -> None:
+    made = Made()
+    made.feed(b"HTTP/1.1 103 Early\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\n\r\nlonger body")
+    reply = made.close()
+    assert (reply.head[3], reply.body, reply.end) == (-1, b"longer body", ([], False))
+
+
 def test_a_plain_reply_is_told_raw_and_others_are_not() -> None:
     head = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n"
     made = Made(raw=True)
@@ -224,6 +237,8 @@ def test_a_body_until_the_connection_closes(body: bytes, cuts: list[int]) -> Non
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 101 To What\r\nX: y\r\n\r\n",
+            b"HTTP/1.1 101 To What\r\nX: y\r\n\r\nnonsense",
         ]
     ),
     CUTS,
