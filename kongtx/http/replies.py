@@ -72,6 +72,9 @@ class ReplyParser:
         lower = name.lower()
         if lower not in SPECIAL:
             self.trailers.append((name, value))
+        elif self._done_head:
+            # Fields of a trailer may not say how the message is framed (RFC 9110 §6.5.1).
+            return
         elif lower == b"content-length":
             self.length = int(value)
         elif lower == b"transfer-encoding":

@@ -50,7 +50,14 @@ def http1_server(data: bytes) -> None:
 
 
 class _Reply(client1.Reply):
-    """Passes on what comes after a change of protocols."""
+    """Takes raw heads apart however they are written, and what follows a change of protocols."""
+
+    def reply_raw(self, channel: Any, head: bytes, *rest: Any) -> None:
+        lines = [line.partition(b":") for line in head.split(b"\r\n")[1:-1]]
+        channel.reason = head.partition(b"\r\n")[0][13:]
+        channel.headers = [(name, value.strip(b" \t")) for name, _, value in lines]
+        channel.trailers = []
+        self.reply_head(channel, *rest)
 
     def reply_upgraded(self, channel: Any, rest: bytes) -> None:
         self.upgraded = [rest]

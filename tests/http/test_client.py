@@ -194,6 +194,16 @@ def test_what_an_interim_response_says_of_a_body_is_not_said_of_the_last() -> No
     assert (reply.head[3], reply.body, reply.end) == (-1, b"longer body", ([], False))
 
 
+@pytest.mark.parametrize("field", [b"Transfer-Encoding: gzip", b"Via: x"])
+def test_a_trailer_says_nothing_of_the_framing(field: bytes) -> None:
+    data = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n%b\r\n\r\n" % field
+    )
+    reply = Made().feed(data)
+    assert (reply.head, reply.body) == ((200, b"OK", [], -1), b"ok")
+    assert reply.end == ([], True)
+
+
 def test_a_plain_reply_is_told_raw_and_others_are_not() -> None:
     head = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n"
     made = Made(raw=True)
