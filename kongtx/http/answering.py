@@ -299,6 +299,14 @@ class AnsweringChannel:
         self._unregister()
         self.transport.abortConnection()
 
+    def cut_off(self) -> None:
+        if self._framing == UNTIL_CLOSE:
+            # Only a reset tells it from a whole response.
+            self.abort()
+            return
+        self.exchange = None
+        self._close(self._remaining != 0)
+
     def tunnel(
         self,
         status: int,

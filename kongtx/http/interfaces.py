@@ -100,6 +100,10 @@ class IServerChannel(Interface):
     def abort() -> None:
         """Cut the connection: the response cannot be completed."""
 
+    def cut_off() -> None:
+        """The response ends before its time: send what there is of it, so that its client sees both
+        that and that it is not all."""
+
     def hang_up() -> None:
         """Close a tunnel after what is still to be sent; C{client_lost} follows."""
 

@@ -66,9 +66,13 @@ class ReplyParser:
             self._parser = HttpResponseParser(self)
 
     def on_status(self, reason: bytes) -> None:
-        self.reason += reason
+        if not self._complete:
+            self.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._complete:
+            # Of a response that nobody asked for.
+            return
         lower = name.lower()
         if lower not in SPECIAL:
             self.trailers.append((name, value))

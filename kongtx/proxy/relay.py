@@ -67,7 +67,7 @@ class Relaying(Answering):
     def _cut(self) -> None:
         if not self._over:
             self._over = True
-            self.connection.abort()
+            self.connection.cut_off()
             self._end_log()
 
     @property

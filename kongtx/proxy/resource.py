@@ -198,6 +198,9 @@ class WebChannel:
         self._request.unregisterProducer()
         self.transport.abortConnection()
 
+    def cut_off(self) -> None:
+        self.abort()
+
     def hang_up(self) -> None:
         raise NotImplementedError("can_tunnel is false")
 

@@ -204,6 +204,15 @@ def test_a_trailer_says_nothing_of_the_framing(field: bytes) -> None:
     assert reply.end == ([], True)
 
 
+def test_a_second_response_says_nothing_of_the_first() -> None:
+    reply = Made().feed(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+        b"HTTP/1.1 200 Not Asked\r\nX-Not: asked\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert reply.head == (200, b"OK", [], -1)
+    assert (reply.body, reply.end) == (b"ok", ([], False))
+
+
 def test_a_plain_reply_is_told_raw_and_others_are_not() -> None:
     head = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n"
     made = Made(raw=True)

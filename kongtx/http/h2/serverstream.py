@@ -287,6 +287,9 @@ class ServerStream(Stream):
             self.core.reset(self.stream_id, INTERNAL_ERROR)
         self.core.stream_gone()
 
+    def cut_off(self) -> None:
+        self.abort()
+
     def tunnel(
         self, status: int, reason: bytes | None, headers: Sequence[Header], receiver: Any
     ) -> bytes:
