@@ -116,6 +116,8 @@ def router_paths(data: bytes) -> None:
     if REGISTRY["routes"].validate(made):
         return
     target = lines[3].encode("utf-8", "surrogateescape").decode("latin-1")
+    # A whole URL is not what is meant.
+    target = target.replace("://", ":/")
     request = request_for("GET", "/" + target, [("host", "a.test"), ("x-a", "1")])
     for flavor in FLAVORS:
         if validate_route(flavor, made) is None:
