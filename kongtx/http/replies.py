@@ -113,7 +113,8 @@ class ReplyParser:
         self._done_head = True
 
     def on_body(self, data: bytes) -> None:
-        self._parts.append(data)
+        if not self._complete:
+            self._parts.append(data)
 
     def on_message_complete(self) -> None:
         if self._interim:
