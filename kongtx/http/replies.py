@@ -113,7 +113,7 @@ class ReplyParser:
         self._done_head = True
 
     def on_body(self, data: bytes) -> None:
-        if not self._complete:
+        if not self._complete and not self._interim:
             self._parts.append(data)
 
     def on_message_complete(self) -> None:

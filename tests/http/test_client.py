@@ -221,6 +221,14 @@ def test_the_body_of_a_second_response_is_not_added_to_the_first() -> None:
     assert (reply.head[3], reply.body, reply.end) == (2, b"ok", ([], False))
 
 
+def test_no_body_of_an_interim_response_is_added_to_the_last() -> None:
+    reply = Made().feed(
+        b"HTTP/1.1 121 Odd\r\nContent-Length: 4\r\n\r\nodd."
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    )
+    assert (reply.head[0], reply.head[3], reply.body) == (200, 2, b"ok")
+
+
 def test_a_plain_reply_is_told_raw_and_others_are_not() -> None:
     head = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n"
     made = Made(raw=True)
