@@ -337,6 +337,7 @@ class TestPrepare:
         assert result.stdout == f"prefix directory {prefix} not found, trying to create it\n"
         assert sorted(path.name for path in prefix.iterdir()) == [
             ".kongtx_env",
+            "acme",
             "logs",
             "pids",
             "sockets",

@@ -14,6 +14,7 @@ from kongtx.testing.plugins import PluginRunner
 #: What a configuration needs at least; of other plugins nothing.
 NEEDED: Mapping[str, dict[str, Any]] = {
     "acl": {"allow": ["a"]},
+    "acme": {"account_email": "a@b.test"},
     "file-log": {"path": "/dev/null"},
     "http-log": {"http_endpoint": "http://localhost"},
     "ip-restriction": {"allow": ["10.0.0.1"]},
