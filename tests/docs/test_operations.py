@@ -27,7 +27,9 @@ def metrics() -> set[str]:
                 continue
             name = node.args[0]
             if isinstance(name, ast.Constant) and str(name.value).startswith("kong_"):
-                is_counter = ast.unparse(node.func).endswith("Counter") and "bytes" not in str(name.value)
+                is_counter = ast.unparse(node.func).endswith("Counter") and "bytes" not in str(
+                    name.value
+                )
                 found.add(f"{name.value}_total" if is_counter else str(name.value))
     return found
 
