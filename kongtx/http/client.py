@@ -348,8 +348,11 @@ class ClientChannel(ReplyParser):
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             self._parser = None
-            rest = data[upgrade.args[0] :]
-            if self.status != 101:
+            if self.status == 101:
+                rest = data[upgrade.args[0] :]
+            elif self._complete:
+                self._excess = True
+            else:
                 self._fail(GARBAGE)
                 return
         except HttpParserError:

@@ -21,7 +21,7 @@ DONE = "Done "
 def main() -> int:
     options = _options()
     if options.run:
-        _run(options.targets[0], options.seconds, options.folder)
+        _run(options.targets[0], options.seconds, options.folder, options.seed)
     if options.input:
         from tests.fuzz.targets import TARGETS
 
@@ -42,6 +42,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=300, help="how long each target runs")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at once")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where inputs are kept")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of what is tried; 0: another each time"
+    )
     parser.add_argument("--input", type=Path, help="run the target on this file's bytes alone")
     parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -53,12 +56,14 @@ def _names() -> list[str]:
     return list(TARGETS)
 
 
-def fuzz(name: str, seconds: int, folder: Path) -> str | None:
+def fuzz(name: str, seconds: int, folder: Path, seed: int = 0) -> str | None:
     """Run a target in a process of its own.
 
+    @param seed: of what is tried; 0: another each time.
     @return: what it found, or L{None}.
     """
     command = [sys.executable, "-m", "tests.fuzz", "--run", "--seconds", str(seconds)]
+    command += ["--seed", str(seed)]
     done = subprocess.run(
         [*command, "--folder", str(folder), name],
         stdout=subprocess.PIPE,
@@ -76,7 +81,7 @@ def fuzz(name: str, seconds: int, folder: Path) -> str | None:
     return f"{name}:\n" + "\n".join(lines[-60:])
 
 
-def _run(name: str, seconds: int, folder: Path) -> None:
+def _run(name: str, seconds: int, folder: Path, seed: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["kongtx"]):
@@ -88,6 +93,7 @@ def _run(name: str, seconds: int, folder: Path) -> None:
         (corpus / f"seed-{number}").write_bytes(seed)
     options = [
         f"-max_total_time={seconds}",
+        f"-seed={seed}",
         "-timeout=10",
         "-rss_limit_mb=1024",
         "-max_len=4096",

@@ -55,7 +55,7 @@ class _Reply(client1.Reply):
     def reply_raw(self, channel: Any, head: bytes, *rest: Any) -> None:
         lines = [line.partition(b":") for line in head.split(b"\r\n")[1:-1]]
         channel.reason = head.partition(b"\r\n")[0][13:]
-        channel.headers = [(name, value.strip(b" \t")) for name, _, value in lines]
+        channel.headers = [(name, value.lstrip(b" \t")) for name, _, value in lines]
         channel.trailers = []
         self.reply_head(channel, *rest)
 
@@ -66,7 +66,8 @@ class _Reply(client1.Reply):
 
 def _told(data: bytes, pieces: list[bytes]) -> Any:
     made = client1.Made()
-    raw, head_only = data[:1] > b"\x80", data[:1] > b"\xf0"
+    # No response to HEAD is asked for raw.
+    raw, head_only = b"\x80" < data[:1] <= b"\xf0", data[:1] > b"\xf0"
     reply = _Reply()
     made.channel.send(reply, b"request", True, head_only, 60.0, 30.0, raw)
     for piece in pieces:
@@ -77,7 +78,11 @@ def _told(data: bytes, pieces: list[bytes]) -> Any:
     assert not made.clock.getDelayedCalls()
     if isinstance(reply.end, tuple):
         # Bytes that come along with a response, behind it, make its connection one to close.
-        return reply.head, reply.body, reply.end[0], b"".join(getattr(reply, "upgraded", ()))
+        status, reason, headers, length = reply.head
+        # Blanks behind a value pass as they came, and are not part of it (RFC 9112 §5.1).
+        values = [(name, value.strip(b" \t")) for name, value in headers]
+        rest = b"".join(getattr(reply, "upgraded", ()))
+        return status, reason, values, length, reply.body, reply.end[0], rest
     # How much of it was told before the fault depends on how it came.
     return reply.end
 

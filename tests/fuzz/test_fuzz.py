@@ -20,7 +20,9 @@ PER_CORE = 4
 def test_no_target_finds_a_fault(tmp_path: Path) -> None:
     with ThreadPoolExecutor(PER_CORE * (os.cpu_count() or 1)) as pool:
         asked: list[Future[str | None]] = [
-            pool.submit(fuzz, name, SECONDS, tmp_path) for name in TARGETS
+            # The same inputs each time, as far as the machine is fast: news come from make fuzz.
+            pool.submit(fuzz, name, SECONDS, tmp_path, seed=1)
+            for name in TARGETS
         ]
         faults = [fault for one in asked if (fault := one.result()) is not None]
     assert faults == []

@@ -221,6 +221,15 @@ def test_the_body_of_a_second_response_is_not_added_to_the_first() -> None:
     assert (reply.head[3], reply.body, reply.end) == (2, b"ok", ([], False))
 
 
+def test_a_second_response_cannot_change_the_protocol() -> None:
+    reply = Made().feed(
+        b"HTTP/1.1 200 OK\r\nContent-",
+        b"Length: 2\r\n\r\nok"
+        b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nmore",
+    )
+    assert (reply.head[0], reply.body, reply.end) == (200, b"ok", ([], False))
+
+
 def test_no_body_of_an_interim_response_is_added_to_the_last() -> None:
     reply = Made().feed(
         b"HTTP/1.1 121 Odd\r\nContent-Length: 4\r\n\r\nodd."
