@@ -89,8 +89,8 @@ def _run(name: str, seconds: int, folder: Path, seed: int) -> None:
     target = TARGETS[name]
     corpus = folder / name
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(target.seeds):
-        (corpus / f"seed-{number}").write_bytes(seed)
+    for number, known in enumerate(target.seeds):
+        (corpus / f"seed-{number}").write_bytes(known)
     options = [
         f"-max_total_time={seconds}",
         f"-seed={seed}",

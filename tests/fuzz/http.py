@@ -78,11 +78,12 @@ def _told(data: bytes, pieces: list[bytes]) -> Any:
     assert not made.clock.getDelayedCalls()
     if isinstance(reply.end, tuple):
         # Bytes that come along with a response, behind it, make its connection one to close.
+        if reply.head is None:
+            return b"".join(reply.upgraded)
         status, reason, headers, length = reply.head
         # Blanks behind a value pass as they came, and are not part of it (RFC 9112 §5.1).
         values = [(name, value.strip(b" \t")) for name, value in headers]
-        rest = b"".join(getattr(reply, "upgraded", ()))
-        return status, reason, values, length, reply.body, reply.end[0], rest
+        return status, reason, values, length, reply.body, reply.end[0]
     # How much of it was told before the fault depends on how it came.
     return reply.end
 
