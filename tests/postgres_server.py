@@ -37,6 +37,8 @@ _SETTINGS = {
     "shared_buffers": "16MB",
     "max_connections": "60",
     "max_wal_size": "64MB",
+    # For a copy that follows from far behind: it is there for all tests, and may be held back.
+    "wal_keep_size": "4GB",
     "autovacuum": "off",
     "ssl": "on",
     "log_min_messages": "warning",
@@ -267,7 +269,9 @@ class Lag:
         """Let it have everything."""
         self.copy.run("SELECT pg_wal_replay_resume()")
         [(position,)] = self.main.run("SELECT pg_current_wal_insert_lsn()::text")
+        give_up = time.monotonic() + 60
         while self.copy.run(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != [(True,)]:
+            assert time.monotonic() < give_up, self.copy.log()[-2000:]
             time.sleep(0.01)
 
 
