@@ -13,7 +13,7 @@ from kongtx.admin.interfaces import IDeclarativeLoader, INodeInfo
 from kongtx.admin.routing import Endpoint, Router
 from kongtx.admin.settings import AdminSettings
 from kongtx.db.errors import StoreError
-from kongtx.db.off import EMPTY_DIGEST
+from kongtx.db.interfaces import EMPTY_DIGEST
 from kongtx.db.store import Store
 from kongtx.lib.loglevel import LEVEL_NAMES
 from kongtx.lib.memory import shown_size

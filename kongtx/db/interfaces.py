@@ -184,6 +184,10 @@ class IReplicated(Interface):
         """
 
 
+#: What identifies the content of a node that has none.
+EMPTY_DIGEST = "0" * 32
+
+
 class ISnapshotLoader(Interface):
     """A connector whose whole content is replaced at once."""
 

@@ -21,13 +21,11 @@ from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from kongtx.db import errors
-from kongtx.db.interfaces import IConnector, ISnapshotLoader
+from kongtx.db.interfaces import EMPTY_DIGEST, IConnector, ISnapshotLoader
 from kongtx.db.paging import Page, Query, Tags, decode_offset, encode_offset
 from kongtx.db.tables import Catalogue, Entity, Table, index_text, key_text
 from kongtx.db.writes import Change, Delete, Insert, Update, Write
 from kongtx.lib.environments import close_environment, open_environment
-
-EMPTY_DIGEST = "0" * 32
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ from twisted.logger import Logger
 from kongtx._version import __version__
 from kongtx.conf import Configuration
 from kongtx.db.errors import DatabaseError, DatabaseUnavailableError, StoreError
-from kongtx.db.interfaces import IClusterLog, IConnector
-from kongtx.db.off import EMPTY_DIGEST, OffConnector
+from kongtx.db.interfaces import EMPTY_DIGEST, IClusterLog, IConnector
+from kongtx.db.off import OffConnector
 from kongtx.db.store import Store
 from kongtx.errors import KongtxError
 from kongtx.events.errors import CallError

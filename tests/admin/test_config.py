@@ -22,7 +22,8 @@ from kongtx.db.declarative import (
     exported_entities,
     transformed,
 )
-from kongtx.db.off import EMPTY_DIGEST, OffConnector
+from kongtx.db.interfaces import EMPTY_DIGEST
+from kongtx.db.off import OffConnector
 from kongtx.db.store import Store
 from tests.admin.support import Client, FakeNode, registry, serving
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from kongtx.db.declarative import (
-    EMPTY_HASH,
     Configuration,
     DeclarativeError,
     DeclarativeFormat,
     content_hash,
     transformed,
 )
+from kongtx.db.interfaces import EMPTY_DIGEST
 from kongtx.entities import DEFAULT_WORKSPACE
 from kongtx.lib.ids import new_secret, uuid4
 from kongtx.plugins.schemas import full_registry
@@ -559,11 +559,11 @@ def test_yaml_and_json_are_read() -> None:
 
 def test_the_hash_is_that_of_the_text_and_zeros_without_entities() -> None:
     assert content_hash("abc") == "900150983cd24fb0d6963f7d28e17f72"
-    assert load_text("_format_version: '3.0'\n").hash == EMPTY_HASH
+    assert load_text("_format_version: '3.0'\n").hash == EMPTY_DIGEST
     document = {"_format_version": "3.0", "services": [{"host": "h"}]}
     hashes = {FORMAT.parse(document, CONTEXT).hash for _ in range(2)}
     assert len(hashes) == 1
-    assert hashes != {EMPTY_HASH}
+    assert hashes != {EMPTY_DIGEST}
 
 
 def test_progress_is_told() -> None:

@@ -15,8 +15,8 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from kongtx.db import errors
-from kongtx.db.interfaces import ISnapshotLoader
-from kongtx.db.off import EMPTY_DIGEST, OffConnector
+from kongtx.db.interfaces import EMPTY_DIGEST, ISnapshotLoader
+from kongtx.db.off import OffConnector
 from kongtx.db.store import Store
 from kongtx.db.tables import Entity
 from kongtx.db.writes import Delete, Increment, Insert, Update, Upsert

@@ -9,7 +9,6 @@ from kongtx.db.declarative.export import (
     yaml_chunks,
 )
 from kongtx.db.declarative.parser import (
-    EMPTY_HASH,
     Configuration,
     DeclarativeFormat,
     Progress,
@@ -18,7 +17,6 @@ from kongtx.db.declarative.parser import (
 from kongtx.db.declarative.reading import content_hash, read
 
 __all__ = [
-    "EMPTY_HASH",
     "Configuration",
     "DeclarativeError",
     "DeclarativeFormat",

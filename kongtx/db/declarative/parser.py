@@ -20,6 +20,7 @@ from kongtx.db.declarative.reading import check_depth, content_hash, read
 from kongtx.db.declarative.references import Flattened, flatten
 from kongtx.db.declarative.tree import ErrorTree, merge_errors, null_errors
 from kongtx.db.declarative.variants import COMMENTS, Variants, child_fields, known_entities
+from kongtx.db.interfaces import EMPTY_DIGEST
 from kongtx.entities import DEFAULT_WORKSPACE
 from kongtx.schema import Context, Field, Record, SchemaRegistry, boolean, string
 from kongtx.schema.errors import UNKNOWN, ShorthandViolation
@@ -27,8 +28,6 @@ from kongtx.schema.field import INSERT, copy_value
 from kongtx.schema.secrets import deprecations
 
 VERSIONS = ("1.1", "2.1", "3.0")
-#: The hash of a node without configuration, and of an empty one.
-EMPTY_HASH = "0" * 32
 
 Entities = dict[str, dict[str, dict[str, Any]]]
 #: Called now and then with how many entities are done and how many there are.
@@ -153,7 +152,7 @@ class DeclarativeFormat:
         return Configuration(
             entities,
             migrated.get("_transform") is not False,
-            EMPTY_HASH if empty else hash,
+            EMPTY_DIGEST if empty else hash,
             reading.warnings(),
         )
 
@@ -362,7 +361,6 @@ def transformed(
 
 
 __all__ = [
-    "EMPTY_HASH",
     "Configuration",
     "DeclarativeFormat",
     "Entities",
