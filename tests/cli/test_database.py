@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import yaml
 
@@ -206,3 +207,23 @@ def test_a_failed_import_leaves_nothing(kongtx: Kongtx, tmp_path: Path) -> None:
     assert (failed.returncode, "Failed parsing:" in failed.stderr) == (1, True)
     missing = kongtx("config", "db_import", "none.yml")
     assert (missing.returncode, "No such file" in missing.stderr) == (1, True)
+
+
+@attrs.frozen
+class Carrier:
+    """Carries entities from one database to another, which properties of the environment name."""
+
+    kongtx: Kongtx
+    folder: Path
+
+    def run(self, *arguments: str, **properties: str) -> str:
+        """Run a command that must succeed; what it prints."""
+        done = self.kongtx(*arguments, **properties)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def exported(self, name: str, **properties: str) -> dict[str, Any]:
+        """Export into a file; its document, without times."""
+        self.run("config", "db_export", name, **properties)
+        document: dict[str, Any] = yaml.safe_load((self.folder / name).read_text())
+        return timeless(document)

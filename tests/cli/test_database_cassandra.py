@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from tests.cli.conftest import Kongtx
-from tests.cli.test_database import DOCUMENT, NEEDED, timeless
+from tests.cli.test_database import DOCUMENT, NEEDED, Carrier
 
 pytestmark = pytest.mark.long
 
@@ -59,16 +57,8 @@ def test_a_cluster_that_is_not_there_is_named(kongtx: Kongtx, environment: dict[
 def test_what_is_exported_can_be_imported_anywhere(
     kongtx: Kongtx, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    def ran(*arguments: str, **more: str) -> str:
-        done = kongtx(*arguments, **more)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def exported(name: str, **more: str) -> dict[str, Any]:
-        ran("config", "db_export", name, **more)
-        document: dict[str, Any] = yaml.safe_load((tmp_path / name).read_text())
-        return timeless(document)
-
+    carrier = Carrier(kongtx, tmp_path)
+    ran, exported = carrier.run, carrier.exported
     services = [{"name": f"s{number}", "host": "h" * 200} for number in range(3000)]
     document = {**DOCUMENT, "services": [*DOCUMENT["services"], *services]}  # a large commit
     (tmp_path / "in.json").write_text(json.dumps(document))

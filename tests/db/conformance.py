@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import DeferredList, gatherResults
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
@@ -21,7 +21,7 @@ from kongtx.db import errors
 from kongtx.db.interfaces import IConnector
 from kongtx.db.paging import Query, Tags
 from kongtx.db.tables import Catalogue, Entity, Reference, Table
-from kongtx.db.writes import Change, Delete, Increment, Insert, Update, Upsert
+from kongtx.db.writes import Change, Delete, Increment, Insert, Update, Upsert, Write
 
 NOW = 1_700_000_000.0
 
@@ -88,6 +88,20 @@ async def numbers(connector: Any, table: Table, **query: Any) -> list[int]:
             return found
         assert len(page.rows) == size
         offset = page.offset
+
+
+def filling(connector: Any) -> Fill:
+    """What the fixture C{fill} gives for a connector that can be written to."""
+
+    async def filled(rows: Mapping[str, Sequence[Entity]]) -> None:
+        writes: list[Write] = [
+            Insert(table, row)
+            for table in CATALOGUE.parents_first()
+            for row in rows.get(table.name, ())
+        ]
+        await connector.apply(writes)
+
+    return filled
 
 
 class ReadConformance:
@@ -558,3 +572,29 @@ class WriteConformance(ReadConformance):
         row = {**parent(1, "n" * 100_000), "note": "\u00e9" * 1_000_000}
         await connector.apply([Insert(PARENTS, row)])
         assert await connector.select_by(PARENTS, "name", "n" * 100_000) == row
+
+
+class RaceConformance:
+    """Several nodes at once; for connectors of databases that nodes share.
+
+    The fixture C{opened} makes another connector that uses the same database.
+    """
+
+    @pytest_twisted.ensureDeferred
+    async def test_one_of_two_nodes_gets_the_name_and_the_other_the_reason(
+        self, opened: Any
+    ) -> None:
+        nodes = [await opened(), await opened()]
+        for number in range(20):
+            outcomes = await DeferredList(
+                [
+                    node.apply([Insert(PARENTS, parent(2 * number + side, f"n{number}"))])
+                    for side, node in enumerate(nodes)
+                ],
+                consumeErrors=True,
+            )
+            assert sorted(kept for kept, _ in outcomes) == [False, True]
+            [failure] = [result for kept, result in outcomes if not kept]
+            assert failure.check(errors.UniqueViolationError), failure
+            assert failure.value.fields == {"name": f"n{number}"}
+        assert len(await numbers(nodes[0], PARENTS)) == 20

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from kongtx.db.interfaces import IMigratable
 from kongtx.db.paging import Query
 from kongtx.db.sqlite import SQLiteConnector
 from kongtx.db.tables import Catalogue, Entity, Reference, Table
-from kongtx.db.writes import Delete, Insert, Write
+from kongtx.db.writes import Delete, Insert
 from tests.db.conformance import (
     CATALOGUE,
     CHILDREN,
@@ -33,6 +33,7 @@ from tests.db.conformance import (
     WriteConformance,
     child,
     extra,
+    filling,
     numbers,
     parent,
     uid,
@@ -57,15 +58,7 @@ async def connector(tmp_path: Path, clock: Clock) -> AsyncIterator[SQLiteConnect
 
 @pytest.fixture
 def fill(connector: SQLiteConnector) -> Fill:
-    async def filled(rows: Mapping[str, Sequence[Entity]]) -> None:
-        writes: list[Write] = [
-            Insert(table, row)
-            for table in CATALOGUE.parents_first()
-            for row in rows.get(table.name, ())
-        ]
-        await connector.apply(writes)
-
-    return filled
+    return filling(connector)
 
 
 class TestConformance(WriteConformance):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -16,6 +15,7 @@ import attrs
 import pytest
 
 from tests.runtime.running import RunningNode, children_of, free_port
+from tests.soak.kit import before_nginx
 
 SIZE = 10 << 30
 #: What a worker may take more than before, whatever passes.
@@ -89,31 +89,15 @@ def setup() -> Iterator[Setup]:
         file = folder / "down"
         with file.open("wb") as sparse:
             sparse.truncate(SIZE)
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=down))
-        declarative = folder / "kong.yml"
         up = listener.getsockname()[1]
-        declarative.write_text(CONFIGURATION.format(down=down, up=up))
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-        upstream = subprocess.Popen([nginx, "-c", str(folder / "nginx.conf")])
         sink = Sink(listener)
         threading.Thread(target=sink.serve, daemon=True).start()
-        node = RunningNode(
-            node="kongtx.runtime.node.build_node",
-            prefix=name,
-            nginx_worker_processes="1",
-            database="off",
-            declarative_config=str(declarative),
-            admin_listen="off",
-            status_listen="off",
-            proxy_access_log="off",
-        )
+        nginx = NGINX.format(folder=folder, port=down)
         try:
-            yield Setup(node.start(), sink, file)
+            with before_nginx(folder, nginx, CONFIGURATION.format(down=down, up=up)) as node:
+                yield Setup(node, sink, file)
         finally:
             sink.go_on.set()
-            node.close()
-            upstream.terminate()
-            upstream.wait()
 
 
 def memory_kib(pid: int, name: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ import pytest
 
 from benchmarks.harness import resident_kib
 from tests.runtime.running import RunningNode, children_of, free_port, wait_until
+from tests.soak.kit import before_nginx
 
 CONFIGURATION = """
 _format_version: "3.0"
@@ -63,27 +63,9 @@ def node() -> Iterator[RunningNode]:
     with tempfile.TemporaryDirectory() as name:
         folder, up = Path(name), free_port()
         (folder / "large.bin").write_bytes(b"x" * 100_000)
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=up))
-        declarative = folder / "kong.yml"
-        declarative.write_text(CONFIGURATION.format(up=up, gone=free_port()))
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-        upstream = subprocess.Popen([nginx, "-c", str(folder / "nginx.conf")])
-        node = RunningNode(
-            node="kongtx.runtime.node.build_node",
-            prefix=name,
-            nginx_worker_processes="1",
-            database="off",
-            declarative_config=str(declarative),
-            admin_listen="off",
-            status_listen="off",
-            proxy_access_log="off",
-        )
-        try:
-            yield node.start()
-        finally:
-            node.close()
-            upstream.terminate()
-            upstream.wait()
+        declared = CONFIGURATION.format(up=up, gone=free_port())
+        with before_nginx(folder, NGINX.format(folder=folder, port=up), declared) as node:
+            yield node
 
 
 def ask(node: RunningNode, seconds: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 
 import attrs
 import pytest
@@ -15,8 +14,8 @@ from kongtx.db import errors, migrations
 from kongtx.db.cassandra import CassandraConnector
 from kongtx.db.interfaces import IClusterLog, IMigratable
 from kongtx.db.paging import Query
-from kongtx.db.tables import Catalogue, Entity, Table
-from kongtx.db.writes import Delete, Increment, Insert, Update, Write
+from kongtx.db.tables import Catalogue, Table
+from kongtx.db.writes import Delete, Increment, Insert, Update
 from tests.db.cassandra.conftest import Open
 from tests.db.conformance import (
     CATALOGUE,
@@ -27,6 +26,7 @@ from tests.db.conformance import (
     WriteConformance,
     child,
     extra,
+    filling,
     numbers,
     parent,
     uid,
@@ -37,15 +37,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def fill(connector: CassandraConnector) -> Fill:
-    async def filled(rows: Mapping[str, Sequence[Entity]]) -> None:
-        writes: list[Write] = [
-            Insert(table, row)
-            for table in CATALOGUE.parents_first()
-            for row in rows.get(table.name, ())
-        ]
-        await connector.apply(writes)
-
-    return filled
+    return filling(connector)
 
 
 class TestConformance(WriteConformance):

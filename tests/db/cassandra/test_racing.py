@@ -14,13 +14,23 @@ from twisted.internet import reactor
 from twisted.internet.defer import DeferredList, ensureDeferred, gatherResults
 from twisted.internet.threads import deferToThread
 
-from kongtx.db import errors, migrations
+from kongtx.db import migrations
 from kongtx.db.cassandra import CassandraConnector
 from kongtx.db.paging import Query
 from kongtx.db.writes import Delete, Increment, Insert
 from tests.cassandra_server import CassandraServer
 from tests.db.cassandra.conftest import KEYSPACE, Open, emptied, settings_of
-from tests.db.conformance import CATALOGUE, CHILDREN, COUNTS, PARENTS, child, numbers, parent, uid
+from tests.db.conformance import (
+    CATALOGUE,
+    CHILDREN,
+    COUNTS,
+    PARENTS,
+    RaceConformance,
+    child,
+    numbers,
+    parent,
+    uid,
+)
 
 pytestmark = pytest.mark.long
 
@@ -46,22 +56,8 @@ async def test_nodes_may_set_up_one_keyspace_at_once(cassandra_server: Cassandra
     await emptied(cassandra_server, {"kongtx_setup"})
 
 
-@pytest_twisted.ensureDeferred
-async def test_one_of_two_nodes_gets_the_name_and_the_other_the_reason(opened: Open) -> None:
-    nodes = [await opened(), await opened()]
-    for number in range(20):
-        outcomes = await DeferredList(
-            [
-                node.apply([Insert(PARENTS, parent(2 * number + side, f"n{number}"))])
-                for side, node in enumerate(nodes)
-            ],
-            consumeErrors=True,
-        )
-        assert sorted(kept for kept, _ in outcomes) == [False, True]
-        [failure] = [result for kept, result in outcomes if not kept]
-        assert failure.check(errors.UniqueViolationError), failure
-        assert failure.value.fields == {"name": f"n{number}"}
-    assert len(await numbers(nodes[0], PARENTS)) == 20
+class TestRaces(RaceConformance):
+    """See L{RaceConformance}."""
 
 
 @pytest_twisted.ensureDeferred

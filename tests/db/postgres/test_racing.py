@@ -14,7 +14,17 @@ from twisted.internet.task import deferLater
 from kongtx.db import errors, migrations
 from kongtx.db.postgres import Endpoint, PostgresConnector, bookkeeping, link
 from kongtx.db.writes import Delete, Increment, Insert, Upsert, Write
-from tests.db.conformance import CATALOGUE, CHILDREN, COUNTS, PARENTS, child, numbers, parent, uid
+from tests.db.conformance import (
+    CATALOGUE,
+    CHILDREN,
+    COUNTS,
+    PARENTS,
+    RaceConformance,
+    child,
+    numbers,
+    parent,
+    uid,
+)
 from tests.db.postgres.conftest import Open
 from tests.postgres_server import Database
 
@@ -66,21 +76,8 @@ async def test_a_node_waits_for_another_that_makes_tables_for_long(
     await hasty.stop()
 
 
-@pytest_twisted.ensureDeferred
-async def test_one_of_two_nodes_gets_the_name_and_the_other_the_reason(opened: Open) -> None:
-    nodes = [await opened(), await opened()]
-    for number in range(20):
-        outcomes = await DeferredList(
-            [
-                node.apply([Insert(PARENTS, parent(2 * number + side, f"n{number}"))])
-                for side, node in enumerate(nodes)
-            ],
-            consumeErrors=True,
-        )
-        assert sorted(kept for kept, _ in outcomes) == [False, True]
-        [failure] = [result for kept, result in outcomes if not kept]
-        assert failure.check(errors.UniqueViolationError), failure
-        assert failure.value.fields == {"name": f"n{number}"}
+class TestRaces(RaceConformance):
+    """See L{RaceConformance}."""
 
 
 @pytest_twisted.ensureDeferred
