@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from kongtx.router import Router, build_router
-from kongtx.router.request import RouteRequest
+from kongtx.router.inspection.request import RouteRequest
 from tests.router.support import route, service
 
 SERVICE = service(path="/base")

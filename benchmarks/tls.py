@@ -53,7 +53,7 @@ def start_kongtx(directory: Path, upstream: int) -> RunningNode:
     declared = directory / "kong.json"
     declared.write_text(json.dumps({"_format_version": "3.0", "services": [service]}))
     return RunningNode(
-        "kongtx.runtime.node.build_node",
+        "kongtx.runtime.node.composition.build_node",
         "ssl backlog=4096",
         nginx_worker_processes="1",
         database="off",

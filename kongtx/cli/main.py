@@ -8,8 +8,8 @@ import click
 
 from kongtx.cli.options import Group
 
-#: Each is a module of this package with the command as C{command}, imported when it is needed,
-#: so that no verb waits for what others import.
+#: Each is a module of C{kongtx.cli.verbs} with the command as C{command}, imported when it is
+#: needed, so that no verb waits for what others import.
 VERBS = (
     "check",
     "completion",
@@ -44,7 +44,7 @@ class Verbs(Group):
         """The command of a verb."""
         if cmd_name not in VERBS:
             return None
-        command = import_module(f"kongtx.cli.{cmd_name}").command
+        command = import_module(f"kongtx.cli.verbs.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -33,7 +33,7 @@ def find_process(pid_file: str) -> Process | None:
     The file of a node that was killed stays behind, and its number may since have been given to
     another program; as nobody holds the lock on it, it is C{None}.
     """
-    from kongtx.runtime.pidfile import running_pid  # noqa: PLC0415 - see start
+    from kongtx.runtime.processes.pidfile import running_pid  # noqa: PLC0415 - see start
 
     pid = running_pid(pid_file)
     return Process(pid) if pid else None

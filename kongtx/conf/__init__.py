@@ -2,8 +2,8 @@
 
 from kongtx.conf.configuration import Configuration, TlsPolicy
 from kongtx.conf.errors import ConfigurationError, NoFileError, Problem, VaultError
-from kongtx.conf.listen import KeepAlive, Listen, ListenSyntaxError, parse_listen
 from kongtx.conf.loader import from_values, load
+from kongtx.conf.syntax.listen import KeepAlive, Listen, ListenSyntaxError, parse_listen
 
 __all__ = [
     "Configuration",

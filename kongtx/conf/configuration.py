@@ -12,9 +12,9 @@ import attrs
 
 from kongtx.conf import bundled
 from kongtx.conf.errors import ConfigurationError, Problem
-from kongtx.conf.listen import Listen, parse_listen
 from kongtx.conf.properties.http import RESPONSE_HEADERS, TOKENS, UPSTREAM_HEADERS
-from kongtx.conf.units import buffers
+from kongtx.conf.syntax.listen import Listen, parse_listen
+from kongtx.conf.syntax.units import buffers
 from kongtx.conf.values import Values
 
 #: The file with the master's process id, below the prefix.

@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from kongtx.conf import file
 from kongtx.conf.configuration import Configuration
 from kongtx.conf.errors import ConfigurationError, NoFileError, Problem
 from kongtx.conf.loader import Value, from_entries
 from kongtx.conf.properties import COPIES, PROPERTIES
+from kongtx.conf.syntax import file
 
 NAME = ".kongtx_env"
 

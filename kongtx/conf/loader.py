@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from kongtx.conf import bundled, checks, file, unsupported
+from kongtx.conf import bundled
+from kongtx.conf.checks import general as checks
+from kongtx.conf.checks import unsupported
 from kongtx.conf.configuration import Configuration
 from kongtx.conf.draft import EFFECTIVE_RANK, Draft, Setting
 from kongtx.conf.errors import ConfigurationError, NoFileError, Problem, VaultError
 from kongtx.conf.properties import COPIES, DYNAMIC_PREFIXES, PROPERTIES, Kind, Mark
 from kongtx.conf.reading import BadValueError, list_items, read_value
+from kongtx.conf.syntax import file
 from kongtx.conf.vault import EnvVault, IVault, is_reference, resolve, settings_of
 
 #: Where a file is looked for when none is named; the first that is there is read.

@@ -8,7 +8,7 @@ from typing import Any
 
 from kongtx.conf.properties import Kind, Property
 from kongtx.conf.properties.model import Bounds
-from kongtx.conf.units import duration_seconds, size_bytes
+from kongtx.conf.syntax.units import duration_seconds, size_bytes
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _BOOLEANS = {"on": True, "true": True, "off": False, "false": False}

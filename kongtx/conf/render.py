@@ -37,7 +37,7 @@ def values_module() -> str:
         "",
         "import attrs",
         "",
-        "from kongtx.conf.units import duration_seconds, size_bytes",
+        "from kongtx.conf.syntax.units import duration_seconds, size_bytes",
         "",
         "",
         "@attrs.frozen(kw_only=True, repr=False)",

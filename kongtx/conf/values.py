@@ -9,7 +9,7 @@ from typing import Literal
 
 import attrs
 
-from kongtx.conf.units import duration_seconds, size_bytes
+from kongtx.conf.syntax.units import duration_seconds, size_bytes
 
 
 @attrs.frozen(kw_only=True, repr=False)

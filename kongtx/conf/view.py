@@ -12,8 +12,8 @@ from typing import Any
 from kongtx._version import KONG_VERSION
 from kongtx.conf.configuration import Configuration
 from kongtx.conf.draft import MASK
-from kongtx.conf.listen import FLAGS, Listen, Subsystem
 from kongtx.conf.properties import DYNAMIC_PREFIXES, PROPERTIES
+from kongtx.conf.syntax.listen import FLAGS, Listen, Subsystem
 
 _SECRET_WORDS = ("token", "secret", "password", "key")
 

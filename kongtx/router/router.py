@@ -11,16 +11,16 @@ from typing import Any, TypeAlias
 import attrs
 from zope.interface import implementer
 
-from kongtx.router import compatible, traditional
 from kongtx.router.decisions import Decisions
 from kongtx.router.errors import RouterError
 from kongtx.router.expressions import routes as expression_routes
 from kongtx.router.facts import HTTP_SCHEMES, Facts
+from kongtx.router.flavors import compatible, traditional
+from kongtx.router.flavors.standing import Scale
 from kongtx.router.index import HostIndex
 from kongtx.router.interfaces import IMatch, IRouter, IRouteRequest
 from kongtx.router.keys import first_key, second_key
 from kongtx.router.model import Entry, Match, Route, Service
-from kongtx.router.standing import Scale
 
 Compile: TypeAlias = Callable[[Route, Service | None], list[Entry]]
 

@@ -1,1 +1,1 @@
-"""Master, workers, snapshots, timers and logs."""
+"""A running node: its sockets, prefix, logs and timers; its processes and what they run below."""

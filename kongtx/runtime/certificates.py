@@ -7,7 +7,8 @@ import os
 
 from twisted.logger import Logger
 
-from kongtx.conf import Configuration, pem
+from kongtx.conf import Configuration
+from kongtx.conf.syntax import pem
 from kongtx.runtime.privileges import User
 from kongtx.tls.defaults import default_files, ensure_defaults
 from kongtx.tls.pairs import Pair

@@ -17,7 +17,7 @@ from kongtx.runtime.host import NodeHost
 from kongtx.runtime.listeners import Listener, ListenerSet, wanted
 from kongtx.runtime.logs import Logs
 from kongtx.runtime.logs.fromconf import log_settings
-from kongtx.runtime.node import GatewayNode
+from kongtx.runtime.node.composition import GatewayNode
 from kongtx.runtime.prefix import prepare
 from kongtx.testing.client import Client
 

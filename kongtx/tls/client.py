@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from kongtx.conf import pem
+from kongtx.conf.syntax import pem
 from kongtx.net import openssl
 from kongtx.tls.certificates import pairs_of
 from kongtx.tls.contexts import limit_protocols

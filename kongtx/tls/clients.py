@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from kongtx.conf import pem
+from kongtx.conf.syntax import pem
 from kongtx.net import openssl
 from kongtx.tls.errors import UnusableAuthority
 

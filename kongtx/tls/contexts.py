@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 
-from kongtx.conf import pem
 from kongtx.conf.ciphers import DH_GROUPS
 from kongtx.conf.configuration import TlsPolicy
+from kongtx.conf.syntax import pem
 from kongtx.net import openssl
 from kongtx.tls.clients import ClientVerification
 from kongtx.tls.errors import TLSError

@@ -19,7 +19,7 @@ Kongtx = Callable[..., "subprocess.CompletedProcess[str]"]
 #: A process that holds the pid file as a master does, and ends on the signals that one ends on.
 MASTER = """
 import signal, sys
-from kongtx.runtime.pidfile import PidFile
+from kongtx.runtime.processes.pidfile import PidFile
 stop = lambda *_: sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGQUIT, signal.SIG_IGN if "busy" in sys.argv else stop)
@@ -43,7 +43,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     default = str(tmp_path / "default-prefix")
     monkeypatch.setattr("kongtx.conf.loader.default_prefix", lambda *_: default)
     monkeypatch.setattr("kongtx.cli.nodes.SEARCH_PATHS", ("/nowhere/kongtx.conf",))
-    monkeypatch.setattr("kongtx.cli.check.SEARCH_PATHS", ("/nowhere/kongtx.conf",))
+    monkeypatch.setattr("kongtx.cli.verbs.check.SEARCH_PATHS", ("/nowhere/kongtx.conf",))
 
     def runner(*arguments: str, **environment: str) -> Result:
         return CliRunner().invoke(main, arguments, env=environment, prog_name="kongtx")

@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from kongtx.cli.main import VERBS, main
-
-from .conftest import Run, failure, unstyled
+from tests.cli.conftest import Run, failure, unstyled
 
 STAMP = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d"
 

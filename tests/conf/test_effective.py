@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from kongtx.conf import Configuration, ConfigurationError, NoFileError, from_values, load
 from kongtx.conf.effective import _escape, _unescape, read, text, write
-from kongtx.conf.file import unescape
 from kongtx.conf.properties import PROPERTIES, Kind
+from kongtx.conf.syntax.file import unescape
 
 
 def kept(tmp_path: Path, environment: dict[str, str] | None = None, **values: Any) -> Configuration:

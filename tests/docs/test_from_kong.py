@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from kongtx.conf.bundled import PLUGINS
-from kongtx.conf.unsupported import SUPPORTED
+from kongtx.conf.checks.unsupported import SUPPORTED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "from-kong.rst").read_text()
 

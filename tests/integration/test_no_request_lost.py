@@ -67,7 +67,7 @@ def start(upstream):
         def start(workers):
             nodes.append(
                 RunningNode(
-                    node="kongtx.runtime.node.build_node",
+                    node="kongtx.runtime.node.composition.build_node",
                     prefix=prefix,
                     nginx_worker_processes=workers,
                     database="off",

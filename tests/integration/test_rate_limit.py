@@ -48,7 +48,7 @@ def test_four_workers_never_let_more_than_one_in_a_hundred_too_much_pass(
     declarative = tmp_path / "kong.yml"
     declarative.write_text(CONFIGURATION % limit)
     node = RunningNode(
-        node="kongtx.runtime.node.build_node",
+        node="kongtx.runtime.node.composition.build_node",
         prefix=str(tmp_path),
         nginx_worker_processes="4",
         database="off",

@@ -65,7 +65,7 @@ def test_whoever_starts_a_node_is_told_that_its_database_does_not_come(
 ) -> None:
     postgres_database.server.stop()
     node = RunningNode(
-        node="kongtx.runtime.node.build_node",
+        node="kongtx.runtime.node.composition.build_node",
         db_start_timeout="1.5",
         admin_listen="off",
         status_listen="off",

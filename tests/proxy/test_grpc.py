@@ -12,7 +12,7 @@ import pytest_twisted
 import trustme
 from twisted.internet.threads import deferToThread
 
-from kongtx.conf.listen import Listen
+from kongtx.conf.syntax.listen import Listen
 from tests.proxy.greeter import Caller, Greeter
 from tests.proxy.kit import Handler, Peer, Plugins, Step, free_port
 from tests.proxy.test_http2 import curl, fields

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
-from kongtx.conf.listen import Listen
+from kongtx.conf.syntax.listen import Listen
 from kongtx.http.limits import Limits
 from kongtx.proxy.gateway import GatewaySettings
 from tests.proxy.kit import Handler, Plugins, Step, answering

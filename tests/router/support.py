@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from kongtx.router.request import RouteRequest, request_for
+from kongtx.router.inspection.request import RouteRequest, request_for
 from kongtx.router.router import Router, build_router
 
 FLAVORS = ("traditional", "traditional_compatible")

@@ -13,7 +13,7 @@ RUN = """
 import json, sys
 from kongtx.conf import from_values, load
 from kongtx.errors import KongtxError
-from kongtx.runtime.master import run
+from kongtx.runtime.processes.master import run
 values, options = json.loads(sys.argv[1])
 try:
     run(from_values(values), **options)

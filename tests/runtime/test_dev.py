@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from kongtx.cli.process import wait_until
 from kongtx.plugins.discovery import load
 from kongtx.runtime.dev import EVERY, CodeWatcher, code_of, forget, packages_of
-from tests.cli.test_start import free_port
+from tests.cli.verbs.test_start import free_port
 
 HANDLER = """
 from kongtx.plugins.base import Plugin

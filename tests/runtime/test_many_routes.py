@@ -9,7 +9,7 @@ import pytest
 import pytest_twisted
 
 from kongtx.router import build_router
-from kongtx.runtime import snapshot
+from kongtx.runtime.node import snapshot
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
 from tests.router.support import route

@@ -25,7 +25,7 @@ def before_nginx(folder: Path, nginx: str, declared: str) -> Iterator[RunningNod
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     upstream = subprocess.Popen([program, "-c", str(folder / "nginx.conf")])
     node = RunningNode(
-        node="kongtx.runtime.node.build_node",
+        node="kongtx.runtime.node.composition.build_node",
         prefix=str(folder),
         nginx_worker_processes="1",
         database="off",

@@ -172,7 +172,7 @@ async def test_the_certificate_phase_can_ask_and_end_sessions(
             with pytest.raises(PhaseError):
                 kong.client.tls.request_client_certificate()
 
-    monkeypatch.setattr("kongtx.runtime.node.load", lambda names: {"asking": Asking()})
+    monkeypatch.setattr("kongtx.runtime.node.composition.load", lambda names: {"asking": Asking()})
     gateway = await make_gateway({**services(upstream), "plugins": [{"name": "asking"}]}, **TLS)
     leaf = issued("client.test")
     context = with_certificate(client_context(), leaf)

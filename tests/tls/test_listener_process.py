@@ -35,7 +35,9 @@ def start() -> Iterator[Callable[..., RunningNode]]:
 
     def run(kinds: Sequence[str] = ("proxy",), **values: Any) -> RunningNode:
         values = {"admin_listen": "off", "status_listen": "off", "database": "off", **values}
-        node = RunningNode("kongtx.runtime.node.build_node", "http2 ssl reuseport", **values)
+        node = RunningNode(
+            "kongtx.runtime.node.composition.build_node", "http2 ssl reuseport", **values
+        )
         node.options["kinds"] = list(kinds)
         nodes.append(node)
         return node.start()

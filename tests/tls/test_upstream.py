@@ -354,7 +354,9 @@ async def test_a_plugin_has_the_last_word(
     errors: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kongtx.runtime.node.load", lambda names: {"overriding": Overriding()})
+    monkeypatch.setattr(
+        "kongtx.runtime.node.composition.load", lambda names: {"overriding": Overriding()}
+    )
     port = nginx("optional_no_ca")
     entities = {**declared(port), "plugins": [{"name": "overriding"}]}
     gateway = await make_gateway(entities)

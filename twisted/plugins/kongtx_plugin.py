@@ -2,4 +2,4 @@
 
 from twisted.application.service import ServiceMaker
 
-kongtx = ServiceMaker("kongtx", "kongtx.runtime.tap", "An API gateway.", "kongtx")
+kongtx = ServiceMaker("kongtx", "kongtx.runtime.processes.tap", "An API gateway.", "kongtx")

@@ -1,6 +1,5 @@
 """Properties of the entity cache and of name resolution."""
 
-from kongtx.conf.addresses import parse_address
 from kongtx.conf.properties.model import (
     Check,
     Mark,
@@ -15,6 +14,7 @@ from kongtx.conf.properties.model import (
     string,
     words,
 )
+from kongtx.conf.syntax.addresses import parse_address
 
 
 def _is_server(text: str) -> bool:

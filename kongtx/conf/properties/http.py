@@ -1,6 +1,5 @@
 """Properties of requests and responses: headers, client addresses, limits, upstream pool."""
 
-from kongtx.conf.addresses import is_ip_or_cidr
 from kongtx.conf.properties.model import (
     Mark,
     Section,
@@ -16,7 +15,8 @@ from kongtx.conf.properties.model import (
     switch,
     words,
 )
-from kongtx.conf.units import buffers
+from kongtx.conf.syntax.addresses import is_ip_or_cidr
+from kongtx.conf.syntax.units import buffers
 
 #: Response headers that the gateway adds of its own, by the lower-case entry that names them.
 RESPONSE_HEADERS = {

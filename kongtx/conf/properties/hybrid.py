@@ -2,7 +2,6 @@
 
 import math
 
-from kongtx.conf.addresses import parse_address
 from kongtx.conf.properties.model import (
     Bounds,
     Mark,
@@ -14,6 +13,7 @@ from kongtx.conf.properties.model import (
     integer,
     string,
 )
+from kongtx.conf.syntax.addresses import parse_address
 
 
 def _host_port(value: str) -> str | None:

@@ -11,7 +11,7 @@ from kongtx.conf.properties.model import (
     string,
     switch,
 )
-from kongtx.conf.units import size_bytes
+from kongtx.conf.syntax.units import size_bytes
 
 
 def _workers(value: str) -> str | None:

@@ -17,7 +17,7 @@ class Kind(enum.Enum):
     """How a property's text is read.
 
     A C{SWITCH} keeps the words C{on} and C{off}; C{SIZE} and C{DURATION} keep their text, which
-    is checked (see L{kongtx.conf.units}).
+    is checked (see L{kongtx.conf.syntax.units}).
     """
 
     STRING = "string"

@@ -31,7 +31,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from kongtx.conf import pem
+from kongtx.conf.syntax import pem
 from kongtx.db.cassandra import driverlog
 from kongtx.db.cassandra.settings import Settings
 from kongtx.db.errors import DatabaseError, DatabaseUnavailableError

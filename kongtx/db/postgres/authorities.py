@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from kongtx.conf import pem
+from kongtx.conf.syntax import pem
 from kongtx.db.errors import DatabaseError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from kongtx.router.conditions import HostPattern
 from kongtx.router.errors import RouterError
+from kongtx.router.flavors.traditional import is_stream
 from kongtx.router.model import Route
-from kongtx.router.traditional import is_stream
 
 
 def route_to_expression(route: Route) -> str:

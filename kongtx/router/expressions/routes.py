@@ -1,25 +1,25 @@
 """The expressions flavor: a route becomes one entry with its expression's terms as conditions.
 
-Routes without an expression are taken as in L{kongtx.router.compatible}, below all routes with
-one. Unlike there, a route wants one of its own protocols, unless the only one is C{https},
-C{tls} or C{tls_passthrough}. Source: Kong C{router_flavor = expressions}.
+Routes without an expression are taken as in L{kongtx.router.flavors.compatible}, below all
+routes with one. Unlike there, a route wants one of its own protocols, unless the only one is
+C{https}, C{tls} or C{tls_passthrough}. Source: Kong C{router_flavor = expressions}.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kongtx.router import compatible
 from kongtx.router.conditions import Condition, SchemeCondition
 from kongtx.router.errors import ExpressionError, RouterError
 from kongtx.router.expressions.compiler import ExpressionCondition, Test, Trace, compile_test
 from kongtx.router.expressions.tree import All, Node
 from kongtx.router.expressions.types import parse_checked
 from kongtx.router.facts import Facts
+from kongtx.router.flavors import compatible
+from kongtx.router.flavors.standing import identity
+from kongtx.router.flavors.traditional import is_stream
 from kongtx.router.model import Entry, Route, Service
 from kongtx.router.regexes import Found
-from kongtx.router.standing import identity
-from kongtx.router.traditional import is_stream
 
 _SCHEMES = {"tls_passthrough": "tcp", "grpc": "http", "grpcs": "https"}
 _PLAIN_AS_WELL = (["https"], ["tls"], ["tls_passthrough"])

@@ -45,7 +45,7 @@ def test_all_workers_prove_show_and_remember(authority: Pebble, tmp_path: Path, 
     }
     file.write_text(json.dumps(declared))
     node = RunningNode(
-        "kongtx.runtime.node.build_node",
+        "kongtx.runtime.node.composition.build_node",
         nginx_worker_processes="2",
         proxy_listen=f"127.0.0.1:{authority.tls_port} ssl reuseport,"
         f"127.0.0.1:{authority.http_port} reuseport",

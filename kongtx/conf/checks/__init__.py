@@ -1,0 +1,1 @@
+"""What values of properties must be together. Pure."""

@@ -1,0 +1,1 @@
+"""How a route becomes entries of the index, in the order that Kong tries them. Pure."""

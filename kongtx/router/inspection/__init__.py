@@ -1,0 +1,1 @@
+"""Routes looked at from outside: why one is chosen, and which are mistakes. Pure."""
