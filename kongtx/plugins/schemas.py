@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 
+from kongtx.conf.bundled import PLUGINS
 from kongtx.entities import EntityOptions, core_registry
 from kongtx.entities.credentials import PLUGIN_ENTITIES
 from kongtx.schema import SchemaRegistry, Subschema
 
-#: Names of the plugins whose configuration is known.
+#: Names of Kong's plugins; of those that kongtx does not have, the configuration is known.
 BUNDLED = (
     *("acl", "acme", "azure-functions", "basic-auth", "bot-detection", "correlation-id", "cors"),
     *("datadog", "file-log", "grpc-gateway", "grpc-web", "hmac-auth", "http-log"),
@@ -33,7 +34,12 @@ def subschema(name: str, *, dbless: bool = False) -> Subschema:
     @param name: one of C{BUNDLED}.
     @param dbless: whether there is no database; some settings need one.
     """
-    module = import_module(f"kongtx.plugins.{name.replace('-', '_')}.schema")
+    package = name.replace("-", "_")
+    module = import_module(
+        f"kongtx.plugins.{package}.schema"
+        if name in PLUGINS
+        else f"kongtx.plugins.absent.{package}"
+    )
     made: Subschema = (
         module.subschema(dbless=dbless) if name in _DATABASE_MATTERS else module.subschema()
     )

@@ -188,8 +188,8 @@ def registry(configuration: Configuration) -> SchemaRegistry:
 
     options = entity_options(configuration)
     wanted = configuration.loaded_plugins
-    ours = [name for name in (*schemas.BUNDLED, *schemas.OWN) if name in wanted]
+    ours = [name for name in bundled.PLUGINS if name in wanted]
     registry = schemas.full_registry(options, ours, dbless=configuration.database == "off")
-    for plugin in discovery.load(sorted(wanted - {*ours, *bundled.PLUGINS})).values():
+    for plugin in discovery.load(sorted(wanted.difference(ours))).values():
         registry.register_plugin(plugin.name, plugin.subschema, plugin.entities)
     return registry

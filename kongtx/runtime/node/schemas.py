@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kongtx.conf import Configuration
+from kongtx.conf.bundled import PLUGINS
 from kongtx.entities import EntityOptions, core_registry
 from kongtx.plugins import schemas
 from kongtx.plugins.interfaces import IPlugin
@@ -32,7 +33,7 @@ def make_registry(conf: Configuration, plugins: Mapping[str, IPlugin]) -> Schema
     registry = core_registry(entity_options(conf))
     dbless = conf.database == "off"
     for name, plugin in plugins.items():
-        bundled = name in schemas.BUNDLED
+        bundled = name in PLUGINS
         subschema = schemas.subschema(name, dbless=dbless) if bundled else plugin.subschema
         registry.register_plugin(name, subschema, plugin.entities)
     return registry

@@ -1,0 +1,1 @@
+"""Plugins of Kong that kongtx does not have: their schemas, for documents that configure them."""

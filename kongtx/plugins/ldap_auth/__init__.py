@@ -1,1 +1,0 @@
-"""The ldap-auth plugin."""

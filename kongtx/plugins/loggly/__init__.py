@@ -1,1 +1,0 @@
-"""The loggly plugin."""

@@ -1,1 +1,0 @@
-"""The oauth2 plugin."""

@@ -1,1 +1,0 @@
-"""The post-function plugin."""

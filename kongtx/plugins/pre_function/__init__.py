@@ -1,1 +1,0 @@
-"""The pre-function plugin."""
