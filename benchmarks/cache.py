@@ -10,8 +10,9 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from kongtx.cache.multilevel import MultiLevelCache, Options
+from kongtx.cache.multilevel import MultiLevelCache
 from kongtx.cache.shared import SharedMemory
+from kongtx.cache.values import Options
 from tests.cache.bus import DirectBus
 
 ENTITY = {"id": "4b1b701d-de2b-5588-9aa2-3b97061d9f52", "username": "bob", "tags": None}

@@ -15,7 +15,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from kongtx.cache.multilevel import Loaded
+from kongtx.cache.values import Loaded
 from kongtx.errors import KongtxError
 from kongtx.http.lines import HeaderBlock
 from kongtx.lib.deferred import then

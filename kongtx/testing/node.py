@@ -14,8 +14,8 @@ from zope.interface import implementer
 from kongtx.cache.derived import Derived
 from kongtx.cache.interfaces import ICache
 from kongtx.cache.lru import LRU
-from kongtx.cache.multilevel import Loaded
 from kongtx.cache.shared import SharedMemory
+from kongtx.cache.values import Loaded
 from kongtx.events.local import LocalEventBus
 from kongtx.lib.deferred import then
 from kongtx.pdk.node import Node

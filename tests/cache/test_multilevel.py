@@ -19,18 +19,9 @@ from zope.interface.verify import verifyObject
 
 from kongtx.cache.errors import LockTimeout
 from kongtx.cache.interfaces import ICache
-from kongtx.cache.multilevel import (
-    L1,
-    L2,
-    LOADER,
-    MISS,
-    STALE,
-    Found,
-    Loaded,
-    MultiLevelCache,
-    Options,
-)  # fmt: skip
+from kongtx.cache.multilevel import MultiLevelCache
 from kongtx.cache.shared import SharedMemory
+from kongtx.cache.values import L1, L2, LOADER, MISS, STALE, Found, Loaded, Options  # fmt: skip
 from tests.cache.bus import DirectBus
 
 
@@ -467,7 +458,8 @@ WORKER = """
     from pathlib import Path
     from twisted.internet import reactor, task
     from twisted.internet.defer import gatherResults
-    from kongtx.cache.multilevel import MultiLevelCache, Options
+    from kongtx.cache.multilevel import MultiLevelCache
+    from kongtx.cache.values import Options
     from kongtx.cache.shared import SharedMemory
     from tests.cache.bus import DirectBus
 

@@ -26,8 +26,9 @@ from zope.interface import implementer
 from kongtx.admin.auth import warn_when_open
 from kongtx.admin.site import endpoints_of, make_admin_site, make_status_site
 from kongtx.balancer.balancers import Balancers
-from kongtx.cache.multilevel import MultiLevelCache, Options
+from kongtx.cache.multilevel import MultiLevelCache
 from kongtx.cache.shared import SharedMemory
+from kongtx.cache.values import Options
 from kongtx.cluster.events import ClusterEvents
 from kongtx.conf import Configuration
 from kongtx.db.connectors import make_connector
@@ -85,44 +86,74 @@ class GatewayNode(MultiService):
 
     def __init__(self, context: NodeContext, plugins: Sequence[IPlugin] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        conf = self.conf = context.conf
         self.context = context
+        self.conf = context.conf
+        self.is_serving = False
         self._ports: list[IListeningPort] = []
+        self._probes = False
         self._give_up_probes: Callable[[], None] | None = None
-        reactor = context.clock
-        if conf.dev:
+        if self.conf.dev:
             sys.dont_write_bytecode = True  # stale within the second in which code changes twice
         began_ns = time.time_ns()
-        self.plugins = {**load(conf.plugins), **by_name(plugins)}
+        self.plugins = {**load(self.conf.plugins), **by_name(plugins)}
+        self._make_storage()
+        self._make_plugin_surroundings()
+        self._make_traffic_parts()
+        self._watcher = self._watch_code(began_ns) if self.conf.dev else None
+        if self.conf.manhole == "unix":
+            # Most nodes have none, and need not load an interpreter's editor.
+            from kongtx.runtime.node.manhole import Manhole  # noqa: PLC0415
+
+            Manhole(self).setServiceParent(self)  # type: ignore[no-untyped-call]
+        self.info = NodeInfo(self)
+        self.changes = Changes(
+            self.store, self.cache, self.keeper, context.bus, self.cluster_events
+        )
+
+    def _make_storage(self) -> None:
+        """The store, its cache, and the events of other nodes."""
+        conf, context = self.conf, self.context
         self.registry = make_registry(conf, self.plugins)
-        self.store = Store(self.registry, make_connector(conf, reactor), reactor)
+        self.store = Store(self.registry, make_connector(conf, context.clock), context.clock)
         self.read_store = self._make_read_store()
         self.access = DatabaseAccess(self.store, self.read_store, conf, context)
         self.memory = open_memory(conf, context.worker_id)
         self.cache = MultiLevelCache(
-            "entities", self.memory, context.bus, reactor, _cache_options(conf), lru_size=10_000
+            "entities",
+            self.memory,
+            context.bus,
+            context.clock,
+            _cache_options(conf),
+            lru_size=10_000,
         )
         self.declarative = (
             DeclarativeLoader(self.store, conf, self._replaced) if conf.database == "off" else None
         )
         self.cluster_events = make_cluster_events(self.store, context, self._resync)
-        self.resolver = Resolver(reactor, settings_from(conf))
-        self.resolver.setServiceParent(self)  # type: ignore[no-untyped-call]
-        self.balancers = Balancers(self.resolver, reactor, zone=conf.node_zone or "")
-        self._probes = False
+
+    def _make_plugin_surroundings(self) -> None:
+        """What plugins are given, and the certificates that they can have a part in."""
+        conf, reactor = self.conf, self.context.clock
         self.vaults = Vaults(conf.loaded_vaults, conf.vault_properties, os.environ)
         self.plugin_node = self._make_plugin_node()
-        wanting = {
+        wanting = frozenset(
             name
             for name, plugin in self.plugins.items()
             if getattr(plugin, "asks_client_certificate", False)
-        }
-        self.listener_tls = ListenerTLS(
-            conf, reactor, self.plugin_node.resolve_vault, frozenset(wanting)
         )
+        resolve = self.plugin_node.resolve_vault
+        self.listener_tls = ListenerTLS(conf, reactor, resolve, wanting)
         self.plugin_node.server_names = self.listener_tls
         self.plugin_node.certificates_in_use = self.listener_tls.in_use
-        self.client_material = client_material(conf, self.plugin_node.resolve_vault)
+        self.client_material = client_material(conf, resolve)
+
+    def _make_traffic_parts(self) -> None:
+        """From names to addresses to connections, and the gateway that uses them."""
+        conf, context = self.conf, self.context
+        reactor = context.clock
+        self.resolver = Resolver(reactor, settings_from(conf))
+        self.resolver.setServiceParent(self)  # type: ignore[no-untyped-call]
+        self.balancers = Balancers(self.resolver, reactor, zone=conf.node_zone or "")
         self.health = HealthChecks(
             self.balancers,
             reactor,
@@ -150,17 +181,6 @@ class GatewayNode(MultiService):
             reactor,
             log_sink=context.logs.access_log(conf.proxy_access_log),
             tls=self.upstream_tls,
-        )
-        self.is_serving = False
-        self._watcher = self._watch_code(began_ns) if conf.dev else None
-        if conf.manhole == "unix":
-            # Most nodes have none, and need not load an interpreter's editor.
-            from kongtx.runtime.node.manhole import Manhole  # noqa: PLC0415
-
-            Manhole(self).setServiceParent(self)  # type: ignore[no-untyped-call]
-        self.info = NodeInfo(self)
-        self.changes = Changes(
-            self.store, self.cache, self.keeper, context.bus, self.cluster_events
         )
 
     # -- life ----------------------------------------------------------------------------------

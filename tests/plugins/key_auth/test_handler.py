@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kongtx.cache.multilevel import Loaded
+from kongtx.cache.values import Loaded
 from kongtx.plugins.authentication import credential_to_cache
 from kongtx.plugins.key_auth.handler import KeyAuth
 from kongtx.testing.plugins import PluginRunner
