@@ -150,10 +150,6 @@ class PluginIterator:
             except Exception:
                 self._log.failure("plugin {plugin}: configure failed", plugin=name)
 
-    def configured_names(self) -> list[str]:
-        """The distinct names of enabled rows, sorted."""
-        return sorted({bound.name for bound in self._bound.values()})
-
     def _bind(self, row: Row, node: Node) -> BoundPlugin:
         plugin = self._plugins.get(row["name"])
         if plugin is None:

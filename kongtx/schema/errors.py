@@ -43,12 +43,6 @@ class SchemaViolation(SchemaError):
         self.message = violation_message(fields)
         super().__init__(self.message)
 
-    @property
-    def entity_errors(self) -> list[str]:
-        """Errors of the entity as a whole, in the order found."""
-        found = self.fields.get(ENTITY, [])
-        return [str(item) for item in found] if isinstance(found, list) else []
-
     def to_dict(self) -> dict[str, Any]:
         """The body of the Admin API's answer (status 400)."""
         return {

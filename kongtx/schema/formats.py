@@ -14,7 +14,6 @@ import attrs
 import re2  # type: ignore[import-untyped]
 
 from kongtx.http.paths import normalise_path
-from kongtx.schema.errors import BAD_UTF8
 
 BAD_PORT = "invalid port number"
 
@@ -285,15 +284,6 @@ def check_tag(value: str) -> str | None:
         f"invalid tag '{value}': "
         "expected printable ascii (except `,` and `/`) or valid utf-8 sequences"
     )
-
-
-def check_utf8(value: bytes) -> str | None:
-    """Where bytes stop being UTF-8, as text; positions count from one."""
-    try:
-        value.decode()
-    except UnicodeDecodeError as error:
-        return BAD_UTF8.format(error.start + 1)
-    return None
 
 
 def check_header_name(value: str) -> str | None:

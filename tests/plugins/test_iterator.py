@@ -229,9 +229,3 @@ def test_a_change_of_vaults_renews_what_refers_to_them_alone() -> None:
     assert configs["a"].config == {"b": {"x": "new"}}
     assert configs["b"] in before.global_handlers
     assert configs["a"] not in before.global_handlers
-
-
-def test_the_names_in_use_are_told() -> None:
-    rows = [row("b"), row("a", route="r"), row("a"), row("c", enabled=False)]
-    one = iterator(rows, plugin("a"), plugin("b"), plugin("c"))
-    assert one.configured_names() == ["a", "b"]

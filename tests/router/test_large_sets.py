@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from kongtx.router.expressions.render import route_to_expression
 from kongtx.router.facts import Facts
 from tests.router import strategies
+from tests.router.expressions.render import route_to_expression
 from tests.router.support import RouteRequest, route, router_of
 
 ADDRESSES = ["10.0.0.1", "10.0.1.5", "10.9.9.9", "::1", "fd00::5", "192.0.2.1"]

@@ -179,13 +179,6 @@ def test_an_empty_url_is_none() -> None:
     assert formats.parse_url("") is None
 
 
-def test_bytes_that_are_no_utf8_are_located() -> None:
-    assert formats.check_utf8("é".encode()) is None
-    assert formats.check_utf8(b"ab\xff") == (
-        "invalid utf-8 character sequence detected at position 3"
-    )
-
-
 @pytest.mark.parametrize("host", ["h", "1.2.3.4", "[::1]"])
 def test_a_port_of_many_digits_is_too_great(host: str) -> None:
     assert formats.parse_address(f"{host}:{'9' * 5000}") == "invalid port number"

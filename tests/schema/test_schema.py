@@ -342,7 +342,7 @@ def test_a_transformation_needs_its_inputs_sent_together() -> None:
     made = hashing().process_insert({"secret": "s", "owner": {"id": "o"}}, context())
     with pytest.raises(SchemaViolation) as caught:
         hashing().process_update({"secret": "t"}, made, context())
-    assert caught.value.entity_errors == [
+    assert caught.value.fields["@entity"] == [
         "all or none of these fields must be set: 'secret', 'owner.id'"
     ]
 

@@ -22,10 +22,6 @@ class LogLevelControl:
         self.level = configured
         self._revert: IDelayedCall | None = None
 
-    def is_enabled(self, level: Level) -> bool:
-        """Whether messages of a level are written; ask before making an expensive one."""
-        return level <= self.level
-
     def set(self, level: Level, timeout_s: float = 0) -> None:
         """Change the level.
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kongtx.router.expressions.compiler import compile_test
-from kongtx.router.expressions.render import route_to_expression
 from kongtx.router.expressions.types import parse_checked
 from kongtx.router.facts import Facts
 from tests.router.expressions.oracle import evaluate, write
+from tests.router.expressions.render import route_to_expression
 from tests.router.strategies import http_requests, http_routes, stream_requests, stream_routes
 from tests.router.support import RouteRequest, ask, request_for, route, router_of
 

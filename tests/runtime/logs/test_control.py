@@ -17,17 +17,6 @@ def control(clock):
     return LogLevelControl(clock, Level.NOTICE)
 
 
-def test_what_is_as_severe_as_the_level_is_enabled(control):
-    assert [level for level in Level if control.is_enabled(level)] == [
-        Level.EMERG,
-        Level.ALERT,
-        Level.CRIT,
-        Level.ERROR,
-        Level.WARN,
-        Level.NOTICE,
-    ]
-
-
 def test_a_change_with_timeout_goes_back_to_what_is_configured(control, clock):
     control.set(Level.DEBUG, timeout_s=60)
     clock.advance(20)
