@@ -96,6 +96,16 @@ def stopped_database(postgres_database: Database) -> Iterator[Database]:
     pytest_twisted.blockon(deferToThread(postgres_database.server.restart))
 
 
+async def copying(database: Database, tmp_path: Path) -> dict[str, Any]:
+    """The properties of a node that keeps a copy of a database, which is set up."""
+    await set_up(database.properties())
+    return {
+        **database.properties(),
+        "prefix": str(tmp_path / "node"),
+        "db_offline_start": "on",
+    }
+
+
 async def configured(make_gateway: Make, upstream: Upstream, properties: dict[str, str]) -> Any:
     """A node with a route that asks for a key, whose copy is made."""
     gateway = await make_gateway(**properties)
@@ -124,9 +134,7 @@ async def configured(make_gateway: Make, upstream: Upstream, properties: dict[st
 async def test_a_restart_during_an_outage_serves_by_the_copy_until_the_database_returns(
     make_gateway: Make, upstream: Upstream, stopped_database: Database, tmp_path: Path
 ) -> None:
-    prefix = str(tmp_path / "node")
-    properties = {**stopped_database.properties(), "prefix": prefix, "db_offline_start": "on"}
-    await set_up(stopped_database.properties())
+    properties = await copying(stopped_database, tmp_path)
     first = await configured(make_gateway, upstream, properties)
     files = os.listdir(first.node.access.copy.connector.path)
     for name in files:
@@ -160,9 +168,7 @@ async def test_a_restart_during_an_outage_serves_by_the_copy_until_the_database_
 async def test_the_database_replaces_the_copy_when_it_returns_with_something_else(
     make_gateway: Make, upstream: Upstream, stopped_database: Database, tmp_path: Path
 ) -> None:
-    prefix = str(tmp_path / "node")
-    properties = {**stopped_database.properties(), "prefix": prefix, "db_offline_start": "on"}
-    await set_up(stopped_database.properties())
+    properties = await copying(stopped_database, tmp_path)
     first = await configured(make_gateway, upstream, properties)
     await first.stop(keep_prefix=True)
     other = await make_gateway(**stopped_database.properties())
@@ -184,15 +190,13 @@ async def test_the_database_replaces_the_copy_when_it_returns_with_something_els
 async def test_without_leave_a_restart_during_an_outage_fails_and_leaves_no_copy(
     make_gateway: Make, upstream: Upstream, stopped_database: Database, tmp_path: Path
 ) -> None:
-    prefix = str(tmp_path / "node")
-    properties = {**stopped_database.properties(), "prefix": prefix}
-    await set_up(stopped_database.properties())
-    first = await make_gateway(**properties, db_offline_start="on")
+    properties = await copying(stopped_database, tmp_path)
+    first = await make_gateway(**properties)
     copy = first.node.access.copy
     await first.stop(keep_prefix=True)
     await deferToThread(stopped_database.server.stop)
     with pytest.raises(DatabaseAwayError, match=r"did not answer within 0\.2 seconds"):
-        await make_gateway(**properties, db_start_timeout="0.2")
+        await make_gateway(**properties | {"db_offline_start": "off", "db_start_timeout": "0.2"})
     assert not os.path.exists(os.path.dirname(copy.connector.path))
 
 
@@ -200,9 +204,7 @@ async def test_without_leave_a_restart_during_an_outage_fails_and_leaves_no_copy
 async def test_the_copy_of_another_database_is_not_served_by_and_goes(
     make_gateway: Make, upstream: Upstream, stopped_database: Database, tmp_path: Path
 ) -> None:
-    prefix = str(tmp_path / "node")
-    properties = {**stopped_database.properties(), "prefix": prefix, "db_offline_start": "on"}
-    await set_up(stopped_database.properties())
+    properties = await copying(stopped_database, tmp_path)
     first = await configured(make_gateway, upstream, properties)
     path = first.node.access.copy.connector.path
     await first.stop(keep_prefix=True)
@@ -217,9 +219,7 @@ async def test_the_copy_of_another_database_is_not_served_by_and_goes(
 async def test_a_broken_copy_keeps_no_node_from_starting(
     make_gateway: Make, postgres_database: Database, tmp_path: Path
 ) -> None:
-    prefix = str(tmp_path / "node")
-    properties = {**postgres_database.properties(), "prefix": prefix, "db_offline_start": "on"}
-    await set_up(postgres_database.properties())
+    properties = await copying(postgres_database, tmp_path)
     first = await make_gateway(**properties)
     path = first.node.access.copy.connector.path
     await first.stop(keep_prefix=True)
