@@ -30,17 +30,20 @@ class HeaderBlock:
     @ivar lowered: the headers with their names in lower case.
     @ivar fields: the first value of each, by its name in lower case.
     @ivar lines: as they are sent.
+    @ivar whole: whether these can be read back: no name or value would break the message.
     """
 
-    __slots__ = ("fields", "headers", "lines", "lowered", "names")
+    __slots__ = ("fields", "headers", "lines", "lowered", "names", "whole")
 
     def __init__(self, headers: Iterable[Header]) -> None:
         """Make a block.
 
-        @param headers: that are known to be whole: no CR, LF or NUL.
+        @param headers: that are known to be whole: no CR, LF or NUL. Of responses' headers those
+            that are not are left out when they are sent.
         """
         self.headers = tuple(headers)
         self.names = tuple(name for name, _ in self.headers)
         self.lowered = tuple((name.lower(), value) for name, value in self.headers)
         self.fields = dict(reversed(self.lowered))
         self.lines = b"".join([b"%b: %b\r\n" % header for header in self.headers])
+        self.whole = [name for name, _ in parse_lines(self.lines)] == list(self.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -96,3 +97,26 @@ def take_apart(head: bytes) -> tuple[bytes, tuple[Header, ...]]:
     """The reason phrase and the headers of a plain head's lines."""
     line, _, lines = head.partition(b"\r\n")
     return line[13:], tuple(parse_lines(lines))
+
+
+@lru_cache(maxsize=256)
+def fields_of(head: bytes) -> Mapping[bytes, bytes]:
+    """The first value of each header of a plain head's lines, by its name in lower case."""
+    return {name.lower(): value for name, value in reversed(take_apart(head)[1])}
+
+
+@lru_cache(maxsize=256)
+def cut_head(head: bytes, names: frozenset[bytes]) -> bytes:
+    """A plain head's lines without the headers of some (lower-case) names."""
+    return cut_lines(head, names)
+
+
+def cut_lines(lines: bytes, names: frozenset[bytes]) -> bytes:
+    """Header lines without those of some (lower-case) names."""
+    return b"".join(
+        [
+            line
+            for line in lines.splitlines(keepends=True)
+            if line.partition(b":")[0].lower() not in names
+        ]
+    )

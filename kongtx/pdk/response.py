@@ -36,10 +36,8 @@ class Response:
     def get_header(self, name: str) -> str | None:
         """The first value of a header that is or will be sent."""
         wanted = name.lower().replace("_", "-").encode("latin-1", "replace")
-        for key, value in self._request.response_headers:
-            if key.lower() == wanted:
-                return value.decode("latin-1")
-        return None
+        value = self._request.get_response_header(wanted)
+        return None if value is None else value.decode("latin-1")
 
     @only_in(ANSWERED, "response.get_headers")
     def get_headers(self, limit: int | None = None) -> dict[str, str | list[str]]:
@@ -65,21 +63,26 @@ class Response:
         """Replace all values of a header; a list sets several."""
         self._check_unsent()
         raw, values = header_name(name), header_values(name, value)
-        self._remove(raw)
-        self._request.response_headers += [(raw, each) for each in values]
+        if len(values) == 1:
+            self._request.set_response_header(raw, values[0])
+            return
+        self._request.clear_response_header(raw)
+        for each in values:
+            self._request.add_response_header(raw, each)
 
     @only_in(BEFORE_CLIENT, "response.add_header")
     def add_header(self, name: str, value: HeaderValue | Sequence[HeaderValue]) -> None:
         """Add a value, or several, to a header."""
         self._check_unsent()
         raw = header_name(name)
-        self._request.response_headers += [(raw, each) for each in header_values(name, value)]
+        for each in header_values(name, value):
+            self._request.add_response_header(raw, each)
 
     @only_in(BEFORE_CLIENT, "response.clear_header")
     def clear_header(self, name: str) -> None:
         """Remove a header."""
         self._check_unsent()
-        self._remove(header_name(name))
+        self._request.clear_response_header(header_name(name))
 
     @only_in(BEFORE_CLIENT, "response.set_headers")
     def set_headers(self, headers: Headers) -> None:
@@ -146,12 +149,6 @@ class Response:
         if not 400 <= status <= 599:
             raise ArgumentError(f"status {status!r}: must be from 400 to 599")
         self._request.error(status, message, _pairs(headers))
-
-    def _remove(self, name: bytes) -> None:
-        lower = name.lower()
-        self._request.response_headers = [
-            pair for pair in self._request.response_headers if pair[0].lower() != lower
-        ]
 
     def _check_unsent(self) -> None:
         if self._request.headers_sent:

@@ -8,11 +8,9 @@ from typing import Any, Final
 from kongtx.proxy.context import Answer, RequestContext
 from kongtx.proxy.pages import GRPC, page_message
 from kongtx.proxy.phases import Chain, run_filters, run_log
+from kongtx.proxy.response_headers import CONTENT_LENGTH
 
 Header = tuple[bytes, bytes]
-
-#: The name under which headers have the body's length, once plugins are through with them.
-CONTENT_LENGTH: Final = b"Content-Length"
 
 _NAMES_KEPT: Final = 1024
 #: Names as they have been found to be good.
@@ -99,6 +97,8 @@ class Answering(RequestContext):
         self.answer = None
         run_filters(self, "header_filter", handlers)
         answer: Answer | None = self.answer
+        if answer is None and self._response_head and self.status == self.upstream_status:
+            return None
         self.response_headers = sendable(self.response_headers)
         if answer is None:
             return None

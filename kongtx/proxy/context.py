@@ -10,12 +10,13 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kongtx.http.lines import HeaderBlock, parse_lines
+from kongtx.http.lines import HeaderBlock
 from kongtx.proxy import pages
 from kongtx.proxy.bodies import BodyStore
 from kongtx.proxy.errors import BodyLost
 from kongtx.proxy.forwarding import DROPPED
 from kongtx.proxy.interfaces import BodyTooLarge, IRequestContext, ITry, ShortCircuit
+from kongtx.proxy.response_headers import ResponseHeaders
 from kongtx.proxy.tracebacks import show
 
 if TYPE_CHECKING:
@@ -51,19 +52,16 @@ class Try:
 
 
 @implementer(IRequestContext)
-class RequestContext:
+class RequestContext(ResponseHeaders):
     """Data of one request, and what plugins may do to it (L{IRequestContext})."""
 
     # What every request sets has a slot. The rest are class attributes with a default, and live in
     # the instance's dictionary, which is made when the first of them is set. (A __getattr__ for
     # defaults would cost every access to the slots, too.)
     __slots__ = (
-        "__dict__",
         "_body",
         "_fields",
         "_names",
-        "_response_headers",
-        "_response_lines",
         "answer",
         "body_complete",
         "buffered",
@@ -131,9 +129,6 @@ class RequestContext:
     upstream_target: tuple[str, int] | None
     upstream_tls: Mapping[str, Any] | None
     _body: BodyStore | None
-    _response_headers: list[Header]
-    #: More of them, as lines that nobody has wanted to see taken apart yet.
-    _response_lines: bytes
 
     authenticated_groups: Sequence[str] | None = None
     chunk = b""
@@ -159,8 +154,6 @@ class RequestContext:
     _failed_tries: tuple[Try, ...] = ()
     _plugin_data: dict[Any, Any] | None = None
     _shared: dict[Any, Any] | None = None
-    _upstream_headers: Sequence[Header] = ()
-    _upstream_lines = b""
 
     @property
     def consumer_id(self) -> str:
@@ -207,7 +200,8 @@ class RequestContext:
         self.upstream_host = b""
         self.buffered = self.trusted = self.headers_sent = False
         self._response_headers = []
-        self._response_lines = b""
+        self._response_head = self._response_lines = b""
+        self._response_added = self._upstream_head = None
         self.route = self.service = None
         self.path = self.raw_path = self.query = b""
         self.upstream_path = self.upstream_scheme = b""
@@ -343,30 +337,6 @@ class RequestContext:
             self.added_lines = (
                 self.added_lines + block.lines if DROPPED.isdisjoint(block.fields) else None
             )
-
-    # -- response headers ----------------------------------------------------------------------
-    @property
-    def response_headers(self) -> list[Header]:
-        lines = self._response_lines
-        if lines:
-            self._response_lines = b""
-            self._response_headers += parse_lines(lines)
-        return self._response_headers
-
-    @response_headers.setter
-    def response_headers(self, headers: list[Header]) -> None:
-        self._response_lines = b""
-        self._response_headers = headers
-
-    def add_response_lines(self, lines: bytes) -> None:
-        self._response_lines += lines
-
-    @property
-    def upstream_headers(self) -> Sequence[Header]:
-        if self._upstream_lines:
-            self._upstream_headers = tuple(parse_lines(self._upstream_lines))
-            self._upstream_lines = b""
-        return self._upstream_headers
 
     # -- the request's body ------------------------------------------------------------------
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:

@@ -6,7 +6,7 @@ which stand below the proxy, may import it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -146,11 +146,32 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
         @param block: those to add.
         """
 
-    def add_response_lines(lines: bytes) -> None:
+    # The following change C{response_headers} without taking the upstream's lines apart.
+    def get_response_header(name: bytes) -> bytes | None:
+        """The first value of a response header; the name in lower case."""
+
+    def set_response_header(name: bytes, value: bytes) -> None:
+        """Replace all values of a response header; the name in the case to send."""
+
+    def add_response_header(name: bytes, value: bytes) -> None:
+        """Add a value to a response header."""
+
+    def clear_response_header(name: bytes) -> None:
+        """Remove all values of a response header."""
+
+    def replace_response_headers(names: Set[bytes], block: HeaderBlock) -> None:
+        """Remove some response headers and add others.
+
+        @param names: of all headers to remove, in lower case.
+        @param block: those to add.
+        """
+
+    def add_response_lines(lines: bytes, names: Collection[bytes] | None = None) -> None:
         """Add to C{response_headers}, for plugins that count microseconds.
 
         @param lines: header lines as they are sent, each with its end: C{Name: value}, CR and LF.
             Their maker answers for it that they are whole and have nothing to do with framing.
+        @param names: their names in lower case, if they are known.
         """
 
     def read_body(limit: int = 0) -> bytes | Deferred[bytes]:

@@ -12,11 +12,12 @@ from twisted.python.failure import Failure
 from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.http.client import ClientChannel
 from kongtx.http.plain import take_apart
-from kongtx.proxy.answers import CONTENT_LENGTH, Answering, milliseconds, sendable, without
+from kongtx.proxy.answers import Answering, milliseconds, sendable, without
 from kongtx.proxy.context import Try
 from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.interfaces import ShortCircuit
 from kongtx.proxy.phases import EMPTY, as_deferred, report
+from kongtx.proxy.response_headers import CONTENT_LENGTH
 from kongtx.proxy.routes import RouteState
 
 Header = tuple[bytes, bytes]
@@ -175,12 +176,13 @@ class Relaying(Answering):
         gateway = self.gateway
         chain = self._chain
         connection = self.connection
+        early = self._response_headers
         if (
-            chain.header_filter
-            or chain.body_filter
+            chain.body_filter
             or self.buffered
             or not connection.takes_raw
             or gateway.sends_upstream_status
+            or (early and chain.header_filter)
         ):
             channel.reason, headers = take_apart(head)
             channel.headers = list(headers)
@@ -199,31 +201,40 @@ class Relaying(Answering):
                 gateway.pool.release(channel)
             else:
                 channel.discard()
+        self._upstream_head = head, length
+        if not channel.dated:
+            head = b"%bDate: %b\r\n" % (head, gateway.date())
+        if early or self.hash_cookie is not None:
+            self._early_to_lines(early)
+        if chain.header_filter:
+            self._begin_lines(head, length)
+            replaced = self._run_header_filter()
+            if replaced is not None or not self._response_head:
+                channel.reason = take_apart(head)[0]
+                self._send_filtered(channel, length, body, complete, replaced)
+                return
+            head = self._response_head
+        else:
+            self._response_head = head
+            self._response_length = length
+        # What is sent is kept as lines for the log, which may want to see it.
         lines = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
         if self._response_lines:
             lines = self._response_lines + lines
-        early = self._response_headers
-        if early or self.hash_cookie is not None:
-            lines = self._early_lines(early) + lines
-        if not channel.dated:
-            lines = b"Date: %b\r\n%b" % (gateway.date(), lines)
-        if chain.log:
-            self._keep_lines(head, lines, length)
+        self._response_lines = lines
         self.headers_sent = True
         connection.respond_raw(head, lines, body, length, complete)
         if not complete and connection.write_paused:
             self.client_paused()
 
-    def _keep_lines(self, head: bytes, lines: bytes, length: int) -> None:
-        """Keep the headers for the log phase, which may want to see them."""
-        framing = b"Content-Length: %d\r\n" % length
-        received = head[head.index(b"\n") + 1 :]
-        self._upstream_lines = received + framing
+    def _early_to_lines(self, early: list[Header]) -> None:
+        """Make lines of the headers that were set before the response came."""
         self._response_headers = []
-        self._response_lines = b"%b%b%b" % (received, lines, framing)
+        after = self._response_lines
+        self._response_lines = b""
+        self.add_response_lines(self._early_lines(early) + after)
 
     def _early_lines(self, early: list[Header]) -> bytes:
-        """The headers that were set before the response came, as lines."""
         if self.hash_cookie is not None:
             early.append((b"Set-Cookie", self.hash_cookie.header))
         lines = b"\n%b\r\n" % b"\r\n".join(map(b": ".join, early))
@@ -237,13 +248,25 @@ class Relaying(Answering):
 
     def _relay(self, channel: ClientChannel, length: int, body: bytes, complete: bool) -> None:
         """Send the response's header on, through the filters, with the first of its body."""
-        chain = self._chain
-        status = channel.status
-        replaced = self._run_header_filter() if chain.header_filter else None
+        replaced = self._run_header_filter() if self._chain.header_filter else None
+        self._send_filtered(channel, length, body, complete, replaced)
+
+    def _send_filtered(
+        self,
+        channel: ClientChannel,
+        length: int,
+        body: bytes,
+        complete: bool,
+        replaced: bytes | None,
+    ) -> None:
+        """Go on after the filters.
+
+        @param replaced: a body instead of the upstream's.
+        """
         if replaced is not None:
             self._replace_body(replaced)
             return
-        reason = channel.reason if self.status == status else None
+        reason = channel.reason if self.status == channel.status else None
         self._add_core_headers()
         special = channel.special
         if special is not None and b"via" in special and self.gateway.sends_via:
@@ -251,9 +274,9 @@ class Relaying(Answering):
         self.headers_sent = True
         connection = self.connection
         headers = self.response_headers
-        if self._upstream_headers:
+        if self._upstream_headers or self._upstream_head:
             headers, length = self._framed(length)
-        if chain.body_filter:
+        if self._chain.body_filter:
             body, length, complete = self._filter_first(body, length, complete)
         if complete and channel.trailers and wants_trailers(self):
             connection.respond(self.status, reason, headers, body, -1, False)

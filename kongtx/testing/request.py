@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any, NoReturn
 
 import attrs
@@ -163,7 +163,29 @@ class FakeRequest:
         self.headers = [pair for pair in self.headers if pair[0].lower() not in names]
         self.headers += block.headers
 
-    def add_response_lines(self, lines: bytes) -> None:
+    def get_response_header(self, name: bytes) -> bytes | None:
+        """The first value of a response header."""
+        return next((v for key, v in self.response_headers if key.lower() == name), None)
+
+    def set_response_header(self, name: bytes, value: bytes) -> None:
+        """Replace all values of a response header."""
+        self.clear_response_header(name)
+        self.response_headers.append((name, value))
+
+    def add_response_header(self, name: bytes, value: bytes) -> None:
+        """Add a value to a response header."""
+        self.response_headers.append((name, value))
+
+    def clear_response_header(self, name: bytes) -> None:
+        """Remove all values of a response header."""
+        self.replace_response_headers({name.lower()}, HeaderBlock(()))
+
+    def replace_response_headers(self, names: Set[bytes], block: HeaderBlock) -> None:
+        """Remove some response headers and add others."""
+        kept = [pair for pair in self.response_headers if pair[0].lower() not in names]
+        self.response_headers = [*kept, *block.headers]
+
+    def add_response_lines(self, lines: bytes, names: Collection[bytes] | None = None) -> None:
         """Add response headers, as they are sent."""
         self.response_headers += parse_lines(lines)
 

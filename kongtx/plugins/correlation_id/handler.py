@@ -81,10 +81,7 @@ class CorrelationID(Plugin):
         """Tell the client, if so configured; also what was answered before access."""
         raw = kong.raw
         known = kong.ctx.plugin.get("id") or raw.get_header(settings.key) or settings.generate(raw)
-        raw.response_headers = [
-            header for header in raw.response_headers if header[0].lower() != settings.key
-        ]
-        raw.response_headers.append((settings.name, known))
+        raw.set_response_header(settings.name, known)
 
     def _track(self, request: IRequestContext) -> bytes:
         """Where and when: the listener, the process, the connection and its request, the time."""

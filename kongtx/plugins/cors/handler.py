@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Any
 
 import attrs
 
+from kongtx.http.lines import HeaderBlock
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.text import header_value
 from kongtx.plugins.base import Plugin
@@ -26,15 +28,16 @@ class Settings:
     """A configuration, and the headers that follow from it alone.
 
     @ivar preflight: those of every answer to a preflight request.
-    @ivar response: those of every other response.
     @ivar any_headers: whether a preflight is allowed whatever headers it asks for.
+    @ivar response: gives, for the origin of any other request, the names of the headers that its
+        response must not have from elsewhere, and the headers that it gets.
     """
 
     config: Mapping[str, Any]
     origins: Origins
     preflight: Sequence[Header]
-    response: Sequence[Header]
     any_headers: bool
+    response: Callable[[bytes | None], tuple[Set[bytes], HeaderBlock]]
 
 
 class CORS(Plugin):
@@ -57,9 +60,14 @@ class CORS(Plugin):
         if config["exposed_headers"]:
             exposed = _joined(config["exposed_headers"])
             response.append((b"Access-Control-Expose-Headers", exposed))
-        return Settings(
-            config, Origins(config["origins"]), preflight, response, not config["headers"]
-        )
+        origins = Origins(config["origins"])
+
+        @lru_cache(maxsize=1024)
+        def response_to(origin: bytes | None) -> tuple[Set[bytes], HeaderBlock]:
+            block = HeaderBlock([*_shared_with(origins, config, origin), *response])
+            return block.fields.keys() - {b"vary"} | {_ORIGIN.lower()}, block
+
+        return Settings(config, origins, preflight, not config["headers"], response_to)
 
     def access(self, settings: Settings, kong: Kong) -> None:
         """Answer a preflight request (Fetch standard, §3.2.2)."""
@@ -73,7 +81,7 @@ class CORS(Plugin):
         config = settings.config
         if config["preflight_continue"]:
             return
-        headers = [*_shared_with(settings, origin), *settings.preflight]
+        headers = [*_shared_with(settings.origins, config, origin), *settings.preflight]
         wanted = raw.get_header(b"access-control-request-headers")
         if settings.any_headers and wanted is not None:
             headers.append((b"Access-Control-Allow-Headers", wanted))
@@ -87,19 +95,16 @@ class CORS(Plugin):
         raw = kong.raw
         if raw.raw_method == b"OPTIONS" and kong.ctx.plugin.get("preflight"):
             return
-        headers = [*_shared_with(settings, raw.get_header(b"origin")), *settings.response]
-        replaced = {name.lower() for name, _ in headers} - {b"vary"} | {_ORIGIN.lower()}
-        raw.response_headers = [
-            header for header in raw.response_headers if header[0].lower() not in replaced
-        ] + headers
+        names, headers = settings.response(raw.get_header(b"origin"))
+        raw.replace_response_headers(names, headers)
 
 
-def _shared_with(settings: Settings, origin: bytes | None) -> list[Header]:
+def _shared_with(origins: Origins, config: Mapping[str, Any], origin: bytes | None) -> list[Header]:
     """Whether a page of this origin may read the response, and of which others."""
-    allowed = settings.origins.allowed(origin)
+    allowed = origins.allowed(origin)
     headers = [_VARY] if allowed.varies else []
     value = allowed.origin
-    if settings.config["credentials"]:
+    if config["credentials"]:
         # Browsers do not take "*" for an answer to credentials.
         if allowed.everyone and origin is not None:
             value = origin

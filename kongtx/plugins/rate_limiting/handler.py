@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -30,6 +30,7 @@ class Settings:
     @ivar headers: for each of them, if the least remains of it: the lines of all headers, with
         places for what remains of each, for the least of these and for the seconds until more.
         Empty if clients are not told.
+    @ivar header_names: of these headers, in lower case.
     @ivar policy: where the worker's policy for it is found among what plugins share.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     windows: Windows
     limits: Sequence[float]
     headers: Sequence[bytes]
+    header_names: Collection[bytes]
     policy: Any
 
 
@@ -65,6 +67,7 @@ class RateLimiting(Plugin):
             windows=Windows(periods),
             limits=limits,
             headers=[] if hidden else _header_lines(periods, limits),
+            header_names=_header_names(periods),
             policy=policy_key(config),
         )
 
@@ -130,7 +133,7 @@ class RateLimiting(Plugin):
         if settings.headers:
             texts = [_number(left) for left in remaining]
             lines = settings.headers[worst] % (*texts, texts[worst], reset)
-            kong.raw.add_response_lines(lines)
+            kong.raw.add_response_lines(lines, settings.header_names)
         if reached is not None:
             config = settings.config
             more = {"Retry-After": reset} if settings.headers else {}
@@ -148,6 +151,16 @@ def _header_lines(periods: Sequence[str], limits: Sequence[float]) -> list[bytes
     all_periods += [b"X-RateLimit-Remaining-%b: %%b\r\n" % title for title in titles]
     least = b"RateLimit-Limit: %b\r\nRateLimit-Remaining: %%b\r\nRateLimit-Reset: %%d\r\n"
     return [b"".join(all_periods) + least % text for text in texts]
+
+
+def _header_names(periods: Sequence[str]) -> frozenset[bytes]:
+    """See L{Settings.header_names}."""
+    each = {
+        f"x-ratelimit-{what}-{period}".encode()
+        for what in ("limit", "remaining")
+        for period in periods
+    }
+    return frozenset(each | {b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset"})
 
 
 def _identity(config: Mapping[str, Any], kong: Kong) -> bytes:

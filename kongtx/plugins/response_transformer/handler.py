@@ -13,6 +13,7 @@ from kongtx.plugins.base import Plugin
 from kongtx.plugins.jsonbody import NotJSON
 from kongtx.plugins.response_transformer.content import ContentChanges, is_json, split
 from kongtx.plugins.response_transformer.schema import subschema
+from kongtx.proxy.interfaces import IRequestContext
 
 Header = tuple[bytes, bytes]
 
@@ -38,28 +39,30 @@ class HeaderChanges:
             ),
         )
 
-    def __bool__(self) -> bool:
-        return any((self.remove, self.rename, self.replace, self.add, self.append))
+    def apply(self, raw: IRequestContext) -> None:
+        """Change the headers of a response.
 
-    def apply(self, before: Sequence[Header]) -> list[Header]:
-        """The headers after the changes.
-
-        Whether a header is there is judged by how they were before the first of them.
+        Whether a header is there is judged by how they were before the first of the changes.
         """
-        present = {name.lower() for name, _ in before}
-        headers = _without(before, *self.remove) if self.remove else list(before)
+        present = raw.get_response_header
+        replaced = [each for each in self.replace if present(each[0].lower()) is not None]
+        added = [each for each in self.add if present(each[0].lower()) is None]
+        before = raw.response_headers[:] if self.rename else ()
+        for name in self.remove:
+            raw.clear_response_header(name)
         for old, new in self.rename:
-            if old.lower() in present:
-                values = [value for name, value in before if name.lower() == old.lower()]
-                headers = _without(headers, old.lower(), new.lower())
-                headers += [(new, value) for value in values]
-        for name, value in self.replace:
-            if name.lower() in present:
-                headers = [*_without(headers, name.lower()), (name, value)]
-        for name, value in self.add:
-            if name.lower() not in present:
-                headers = [*_without(headers, name.lower()), (name, value)]
-        return [*headers, *self.append]
+            values = [value for name, value in before if name.lower() == old.lower()]
+            if values:
+                raw.clear_response_header(old)
+                raw.clear_response_header(new)
+            for value in values:
+                raw.add_response_header(new, value)
+        for name, value in replaced:
+            raw.set_response_header(name, value)
+        for name, value in added:
+            raw.set_response_header(name, value)
+        for name, value in self.append:
+            raw.add_response_header(name, value)
 
 
 @attrs.frozen
@@ -67,7 +70,7 @@ class Transformation:
     """A configuration, compiled."""
 
     headers: HeaderChanges
-    content: ContentChanges
+    content: ContentChanges | None
 
 
 class ResponseTransformer(Plugin):
@@ -79,7 +82,8 @@ class ResponseTransformer(Plugin):
 
     def prepare(self, config: Mapping[str, Any]) -> Transformation:
         """See L{Transformation}."""
-        return Transformation(HeaderChanges.of(config), ContentChanges.of(config))
+        content = ContentChanges.of(config)
+        return Transformation(HeaderChanges.of(config), content if content else None)
 
     def idle_phases(self, what: Transformation) -> Sequence[str]:
         """Bodies pass untouched where only headers are changed."""
@@ -88,15 +92,14 @@ class ResponseTransformer(Plugin):
     def header_filter(self, what: Transformation, kong: Kong) -> None:
         """Change the headers; a length would not be that of the changed body."""
         raw = kong.raw
-        changes_body = bool(what.content) and is_json(_content_type(raw.response_headers))
-        if what.headers:
-            raw.response_headers = what.headers.apply(raw.response_headers)
+        changes_body = what.content is not None and _is_json(raw)
+        what.headers.apply(raw)
         if changes_body:
-            raw.response_headers = _without(raw.response_headers, b"content-length")
+            raw.clear_response_header(b"content-length")
 
     def body_filter(self, what: Transformation, kong: Kong) -> None:
         """Gather the body, and change it once it is whole."""
-        if not what.content or not is_json(_content_type(kong.raw.response_headers)):
+        if what.content is None or not _is_json(kong.raw):
             return
         body = kong.response.get_raw_body()
         if body is None:
@@ -112,9 +115,5 @@ def _pairs(entries: Iterable[str]) -> list[Header]:
     return [(header_name(name), header_value(name, value)) for name, value in pairs if value]
 
 
-def _without(headers: Iterable[Header], *names: bytes) -> list[Header]:
-    return [header for header in headers if header[0].lower() not in names]
-
-
-def _content_type(headers: Iterable[Header]) -> bytes:
-    return next((value for name, value in headers if name.lower() == b"content-type"), b"")
+def _is_json(raw: IRequestContext) -> bool:
+    return is_json(raw.get_response_header(b"content-type") or b"")
