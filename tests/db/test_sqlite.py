@@ -122,6 +122,33 @@ async def test_a_second_user_of_the_file_sees_and_respects_the_first(tmp_path: P
     await second.stop()
 
 
+OTHER_PROCESS = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as connection:
+    print(connection.execute("SELECT count(*) FROM parents").fetchone()[0])
+connection.close()
+"""
+
+
+@pytest_twisted.ensureDeferred
+async def test_another_process_that_closes_the_file_leaves_its_log_to_those_that_go_on(
+    connector: SQLiteConnector,
+) -> None:
+    await connector.apply([Insert(PARENTS, parent(1, "a"))])
+    # Reading opens a second connection; none may give up the locks that the first has.
+    assert await connector.select_by(PARENTS, "name", "a") == parent(1, "a")
+    for count in (1, 2):
+        counted = subprocess.run(
+            [sys.executable, "-c", OTHER_PROCESS, connector.path],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert counted.stdout == f"{count}\n"
+        assert Path(f"{connector.path}-wal").exists()
+        await connector.apply([Insert(PARENTS, parent(count + 1, f"b{count}"))])
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_file_that_is_no_database_is_a_database_error(tmp_path: Path) -> None:
     path = tmp_path / "db"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -239,7 +241,11 @@ def open_database(path: str) -> sqlite3.Connection:
     """
     try:
         os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Made without being opened: to close it would give up the locks that this process has on it
+        # (https://sqlite.org/howtocorrupt.html §2.2), and another that closes it would take itself
+        # for the last and delete the log that this one goes on writing to.
+        with suppress(FileExistsError):
+            os.mknod(path, 0o600 | stat.S_IFREG)
     except OSError as error:
         raise sqlite3.OperationalError(str(error)) from error
     connection = sqlite3.connect(
