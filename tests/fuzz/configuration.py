@@ -116,8 +116,6 @@ def router_paths(data: bytes) -> None:
     if REGISTRY["routes"].validate(made):
         return
     target = lines[3].encode("utf-8", "surrogateescape").decode("latin-1")
-    # A whole URL is not what is meant.
-    target = target.replace("://", ":/")
     request = request_for("GET", "/" + target, [("host", "a.test"), ("x-a", "1")])
     for flavor in FLAVORS:
         if validate_route(flavor, made) is None:
@@ -159,7 +157,10 @@ FILES = [
     b'_format_version: "3.0"\n_transform: false\nx: &a {tags: [b]}\n'
     b"services:\n- <<: *a\n  host: h\n",
 ]
-PATHS = [b"~/a/\\d+(?<b>x)$\n*.test\n~*^o\na/1?x=1#", b"/a//b/%20\na.test:80\none\n\xff/../b"]
+PATHS = [
+    b"~/a/\\d+(?<b>x)$\n*.test\n~*^o\na/1?x=1#",
+    b"/a//b/%20\na.test:80\none\n\xff/../b?u=tcp:///",
+]
 EXPRESSIONS = [
     b'http.path ^= "/a" && (http.host == "a.test" || !(net.src.ip in 10.0.0.0/8))',
     b'any(lower(http.headers.x_one)) ~ r#"^a(?<b>.)"# && http.path.segments.len >= 0x2',

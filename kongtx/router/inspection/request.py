@@ -45,7 +45,8 @@ def request_for(
     @raise RouterError: when the URL has a scheme or port that cannot be.
     """
     scheme, separator, rest = url.partition("://")
-    if not separator:
+    if not separator or "/" in scheme or "?" in scheme:
+        # What has one behind its path or in its query is a path all the same.
         scheme, rest = "http", url
     if scheme not in {"http", "https", "tcp", "tls", "udp"}:
         raise RouterError(f"'{url}' has the unknown scheme '{scheme}'")

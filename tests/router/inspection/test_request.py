@@ -17,6 +17,9 @@ from kongtx.router.inspection.request import request_for
         ("http://a.test?q", (b"http", b"a.test", 80, b"/", b"q", b"")),
         ("http://[::1]:81/", (b"http", b"::1", 81, b"/", b"", b"")),
         ("/a/../b//c", (b"http", b"", 80, b"/b/c", b"", b"")),
+        ("/a?next=tcp://b", (b"http", b"", 80, b"/a", b"next=tcp://b", b"")),
+        ("/a://b", (b"http", b"", 80, b"/a:/b", b"", b"")),
+        ("a.test?next=http://b", (b"http", b"a.test", 80, b"/", b"next=http://b", b"")),
     ],
 )
 def test_urls(url, expected):
