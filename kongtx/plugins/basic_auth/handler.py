@@ -49,10 +49,10 @@ class BasicAuth(AuthenticationPlugin):
             header, *rest = headers
             headers = tuple(rest)
             given = _credentials(kong.raw.get_header(header))
-            if given is None:
-                continue
             if config["hide_credentials"]:
                 kong.raw.clear_header(header)
+            if given is None:
+                continue
             user, password = given
             found = find_credential(kong, "basicauth_credentials", "username", user)
             return then(found, self._known, password, headers, config, kong)

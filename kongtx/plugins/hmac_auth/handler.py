@@ -114,12 +114,16 @@ class HMACAuth(AuthenticationPlugin):
 
 
 def _given(config: Mapping[str, Any], kong: Kong) -> Signature | None:
-    """The signature of the first header that has one; hidden from the upstream if so configured."""
+    """The signature of the first header that has one.
+
+    Where credentials are hidden from the upstream, so is that header, and Authorization whatever is
+    in it if it had to be asked.
+    """
     for name in _HEADERS:
         value = kong.raw.get_header(name)
         signature = parse(value.decode("latin-1") if value is not None else None)
+        if config["hide_credentials"] and (signature is not None or name == _HEADERS[-1]):
+            kong.raw.clear_header(name)
         if signature is not None:
-            if config["hide_credentials"]:
-                kong.raw.clear_header(name)
             return signature
     return None

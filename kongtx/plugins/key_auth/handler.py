@@ -41,27 +41,21 @@ class KeyAuth(AuthenticationPlugin):
 
     def identify(self, config: Mapping[str, Any], kong: Kong) -> Any:
         """See L{AuthenticationPlugin.identify}."""
-        key = _in_header_or_query(config, kong)
-        if key is None and config["key_in_body"]:
-            return then(_body(kong), self._in_body, config, kong)
-        if config["hide_credentials"] and config["key_in_body"]:
-            return then(_body(kong), self._hide_in_body, key, config, kong)
-        return self._look_up(key, config, kong)
+        if _needs_body(config, kong):
+            return then(_body(kong), self._find, config, kong)
+        return self._find({}, config, kong)
 
-    def _in_body(self, body: Any, config: Mapping[str, Any], kong: Kong) -> Any:
-        for name, _ in config["names"]:
-            if name in body:
+    def _find(self, body: Mapping[str, Any], config: Mapping[str, Any], kong: Kong) -> Any:
+        """The first key there is decides, even if it is empty: by name, then by place."""
+        for name, raw in config["names"]:
+            key = _in_header_or_query(name, raw, config, kong)
+            if key is None and name in body:
                 key = _single(body[name], config)
-                if key is not None:
-                    return self._hide_in_body(body, key, config, kong)
+            if key is not None:
+                if config["hide_credentials"]:
+                    _hide(name, body, kong)
+                return self._look_up(key, config, kong)
         return self._look_up(None, config, kong)
-
-    def _hide_in_body(self, body: Any, key: str, config: Mapping[str, Any], kong: Kong) -> Any:
-        if config["hide_credentials"]:
-            kept = {name: value for name, value in body.items() if name not in config["key_names"]}
-            if len(kept) != len(body):
-                kong.service.request.set_body(kept)
-        return self._look_up(key, config, kong)
 
     def _look_up(self, key: str | None, config: Mapping[str, Any], kong: Kong) -> Any:
         if not key:
@@ -87,23 +81,32 @@ def _remember(identity: Identity, kong: Kong) -> Identity:
     return identity
 
 
-def _in_header_or_query(config: Mapping[str, Any], kong: Kong) -> str | None:
-    """The first key there is, which may be empty; it is hidden on the way if so configured."""
-    for name, raw in config["names"]:
-        key: str | None = None
-        if config["key_in_header"] and kong.raw.get_header(raw) is not None:
-            values = [value for header, value in kong.raw.headers if header == raw]
-            if len(values) > 1:
-                raise Refused(401, "Duplicate API key found", config["challenge"])
-            key = values[0].decode("latin-1")
-        if key is None and config["key_in_query"] and kong.raw.query:
-            key = _single(kong.request.get_query().get(name), config)
-        if key is not None:
-            if config["hide_credentials"]:
-                kong.service.request.clear_query_arg(name)
-                kong.service.request.clear_header(name)
-            return key
+def _needs_body(config: Mapping[str, Any], kong: Kong) -> bool:
+    """Whether the body has to be read before the key is known, or is to lose the key."""
+    if not (config["key_in_body"] and config["names"]):
+        return False
+    name, raw = config["names"][0]
+    return config["hide_credentials"] or _in_header_or_query(name, raw, config, kong) is None
+
+
+def _in_header_or_query(name: str, raw: bytes, config: Mapping[str, Any], kong: Kong) -> str | None:
+    """The key under one name, which may be empty."""
+    if config["key_in_header"] and kong.raw.get_header(raw) is not None:
+        values = [value for header, value in kong.raw.headers if header == raw]
+        if len(values) > 1:
+            raise Refused(401, "Duplicate API key found", config["challenge"])
+        return values[0].decode("latin-1")
+    if config["key_in_query"] and kong.raw.query:
+        return _single(kong.request.get_query().get(name), config)
     return None
+
+
+def _hide(name: str, body: Mapping[str, Any], kong: Kong) -> None:
+    """Take what is under a name out of what goes upstream."""
+    kong.service.request.clear_query_arg(name)
+    kong.service.request.clear_header(name)
+    if name in body:
+        kong.service.request.set_body({key: body[key] for key in body if key != name})
 
 
 def _single(value: Any, config: Mapping[str, Any]) -> str | None:

@@ -72,6 +72,12 @@ def test_anything_else_is_refused_in_the_same_words(headers: list[tuple[bytes, b
     assert access(FakeRequest(headers=headers)) == REFUSED
 
 
+def test_what_was_looked_at_in_vain_is_hidden_too() -> None:
+    one = FakeRequest(headers=[(b"proxy-authorization", b"x"), (b"authorization", b"Bearer x")])
+    assert access(one, hide_credentials=True) == REFUSED
+    assert one.headers == []
+
+
 def test_what_was_looked_at_is_hidden_from_the_upstream() -> None:
     proxy, own = basic(b"bob:pass:word"), basic(b"other:x")
     one = FakeRequest(headers=[(b"proxy-authorization", proxy), (b"authorization", own)])

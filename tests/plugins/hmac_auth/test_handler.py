@@ -135,6 +135,12 @@ def test_the_signature_is_hidden_from_the_upstream() -> None:
     assert one.get_header(b"authorization") is None
 
 
+def test_what_is_no_signature_is_hidden_too() -> None:
+    one = request(b"Bearer x")
+    assert access(one, hide_credentials=True).message == UNVERIFIED
+    assert one.get_header(b"authorization") is None
+
+
 def test_proxy_authorization_comes_first() -> None:
     one = request(b"Basic x", (b"proxy-authorization", authorization(SIGNED, scheme="Hmac")))
     assert access(one) is None

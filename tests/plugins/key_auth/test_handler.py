@@ -114,6 +114,20 @@ def test_a_key_is_hidden_in_the_body_too() -> None:
     assert one.upstream_body == b"a=1"
 
 
+def test_the_body_comes_before_the_header_of_a_later_name() -> None:
+    one = FakeRequest(body=b"first=k1", headers=[FORM, (b"second", b"wrong")])
+    names = {"key_names": ["first", "second"], "key_in_body": True}
+    assert access(one, **names) is None
+    one = FakeRequest(body=b"second=k1", headers=[FORM, (b"first", b"wrong")])
+    assert access(one, **names).message == "Unauthorized"
+
+
+def test_a_key_that_no_name_is_configured_for_is_not_found() -> None:
+    one = FakeRequest(body=b"apikey=k1", headers=[FORM])
+    answer = access(one, key_names=[], key_in_body=True)
+    assert answer.message == "No API key found in request"
+
+
 def test_an_expired_key_is_not_held_longer_than_it_is_valid() -> None:
     row = credential(key="k", ttl=7)
     assert credential_to_cache(row) == Loaded(row, 7)
