@@ -20,6 +20,11 @@ from twisted.logger import Logger
 Send = Callable[[Sequence[bytes]], Awaitable[None]]
 
 _WARN_AT: Final = 0.8
+#: Fields that plugins had before C{queue}: what they are called there, and their old defaults.
+_OLD_FIELDS: Final = {
+    "queue_size": ("max_batch_size", 1),
+    "flush_timeout": ("max_coalescing_delay", 2),
+}
 _SHORTEST_DELAY: Final = 0.05
 
 
@@ -42,6 +47,15 @@ class QueueSettings:
         names = {field.name for field in attrs.fields(cls)}
         given = {k: v for k, v in config.items() if k in names and v is not None}
         return cls(**given)
+
+    @classmethod
+    def of_plugin(cls, config: Mapping[str, Any]) -> QueueSettings:
+        """Those of a plugin's whole configuration; old fields that somebody has set win."""
+        queue = dict(config["queue"])
+        for old, (name, default) in _OLD_FIELDS.items():
+            if config.get(old) not in (None, default):
+                queue[name] = config[old]
+        return cls.of(queue)
 
 
 class Queue:

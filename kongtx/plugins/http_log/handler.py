@@ -44,22 +44,24 @@ class HTTPLog(LogPlugin):
     def send(self, entry: Mapping[str, Any], config: Mapping[str, Any], kong: Kong) -> None:
         """Queue an entry; configurations that agree in where and how share a queue."""
         name = ":".join(
-            str(config[field]) for field in ("http_endpoint", "method", "content_type", "timeout")
+            str(config[field])
+            for field in ("http_endpoint", "method", "content_type", "timeout", "keepalive")
         )
         # The name is logged, and the address may have a password in it.
         url = urlsplit(config["http_endpoint"])
         shown = name.replace(url.netloc, url.netloc.rpartition("@")[2], 1)
         node = kong.node
+        settings = QueueSettings.of_plugin(config)
 
         async def deliver(batch: Sequence[bytes]) -> None:
-            await _deliver(batch, config, node)
+            await _deliver(batch, settings.max_batch_size > 1, config, node)
 
-        settings = QueueSettings.of(config["queue"])
         queues_of(node).add(f"http-log {shown}", settings, deliver, to_json(entry))
 
 
-async def _deliver(batch: Sequence[bytes], config: Mapping[str, Any], node: Node) -> None:
-    several = config["queue"]["max_batch_size"] > 1
+async def _deliver(
+    batch: Sequence[bytes], several: bool, config: Mapping[str, Any], node: Node
+) -> None:
     body = b"[" + b",".join(batch) + b"]" if several else batch[0]
     url = urlsplit(config["http_endpoint"])
     headers = {**(config["headers"] or {}), "Content-Type": config["content_type"]}
@@ -71,18 +73,22 @@ async def _deliver(batch: Sequence[bytes], config: Mapping[str, Any], node: Node
         f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path or '/'}",
         headers=headers,
         data=body,
-        agent=_agent_of(node),
+        agent=_agent_of(node, max(1, round(config["keepalive"] / 1000))),
         timeout=config["timeout"] / 1000,
+        allow_redirects=False,
     )
     await response.content()
     if response.code >= 300:
         raise CollectorError(f"request to {url.hostname} returned status code {response.code}")
 
 
-def _agent_of(node: Node) -> Agent:
-    agent: Agent | None = node.shared.get(Agent)
+def _agent_of(node: Node, keepalive: int) -> Agent:
+    """What makes requests; its connections stay for some seconds when they are idle."""
+    key = Agent, keepalive
+    agent: Agent | None = node.shared.get(key)
     if agent is None:
         pool = HTTPConnectionPool(node.reactor, persistent=True)
-        agent = node.shared[Agent] = Agent(node.reactor, _AnyCertificate(), pool=pool)
+        pool.cachedConnectionTimeout = keepalive
+        agent = node.shared[key] = Agent(node.reactor, _AnyCertificate(), pool=pool)
         node.closing.append(pool.closeCachedConnections)
     return agent

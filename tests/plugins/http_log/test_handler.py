@@ -9,6 +9,7 @@ import pytest_twisted
 import treq
 from twisted.internet import reactor, task
 from twisted.logger import capturedLogs
+from twisted.web.client import Agent
 
 from kongtx.plugins.http_log.handler import HTTPLog
 from kongtx.testing.node import make_node
@@ -91,6 +92,37 @@ async def test_a_batch_that_was_refused_is_sent_again(upstream: Upstream) -> Non
     first, second = await arrivals(upstream, 2)
     await close(one)
     assert first.body == second.body
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_old_fields_for_batches_still_count(upstream: Upstream) -> None:
+    one = runner(upstream, queue_size=2, flush_timeout=60)
+    one.run("log", logged())
+    one.run("log", logged())
+    (received,) = await arrivals(upstream, 1)
+    await close(one)
+    assert len(json.loads(received.body)) == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_collector_that_sends_elsewhere_has_not_taken_a_batch(upstream: Upstream) -> None:
+    replies = [Reply(303, headers=[("Location", f"{upstream.url}/elsewhere")]), Reply(200)]
+    upstream.answer = lambda received: replies.pop(0)
+    one = runner(upstream)
+    one.run("log", logged())
+    first, second = await arrivals(upstream, 2)
+    await close(one)
+    assert (first.method, first.target) == (second.method, second.target) == ("POST", "/logs")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_idle_connection_is_kept_as_long_as_configured(upstream: Upstream) -> None:
+    one = runner(upstream, keepalive=5000)
+    one.run("log", logged())
+    await arrivals(upstream, 1)
+    (agent,) = (value for key, value in one.node.shared.items() if isinstance(value, Agent))
+    await close(one)
+    assert agent._pool.cachedConnectionTimeout == 5
 
 
 @pytest_twisted.ensureDeferred
