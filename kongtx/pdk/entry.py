@@ -28,7 +28,7 @@ def http_entry(request: IRequestContext, node: Node) -> Entry:
         },
         "latencies": {
             "request": request.total_ms,
-            "kong": request.proxy_latency_ms,
+            "kong": max(0, request.proxy_latency_ms),
             "proxy": request.upstream_latency_ms,
             "receive": request.receive_ms,
         },
@@ -45,7 +45,11 @@ def http_entry(request: IRequestContext, node: Node) -> Entry:
         if entity is not None:
             entry[name] = dict(entity)
     if request.credential is not None:
-        entry["authenticated_entity"] = {"id": request.credential.get("id")}
+        # Kong: not even credentials have this flat field, but those that plugins make up may.
+        names = ("id", "consumer_id")
+        entry["authenticated_entity"] = {
+            name: request.credential[name] for name in names if name in request.credential
+        }
     if request.tries:
         entry["tries"] = [_try(each) for each in request.tries]
     return entry

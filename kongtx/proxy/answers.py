@@ -126,8 +126,10 @@ class Answering(RequestContext):
             if gateway.sends_via:
                 headers.append((b"Via", gateway.via))
         else:
+            elapsed = milliseconds(gateway.time() - self.started)
+            if self.proxy_latency_ms < 0:
+                self.proxy_latency_ms = elapsed
             if gateway.sends_response_latency:
-                elapsed = milliseconds(gateway.time() - self.started)
                 headers.append((b"X-Kong-Response-Latency", digits(elapsed)))
             if gateway.sends_server:
                 self.response_headers = headers = without(headers, b"server")

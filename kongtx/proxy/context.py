@@ -144,7 +144,7 @@ class RequestContext(ResponseHeaders):
     #: itself, as lines; else L{None}.
     added_lines: bytes | None = None
     phase = ""
-    receive_ms = -1
+    receive_ms = 0
     retry_target: Callable[[], tuple[str, int]] | None = None
     stands_for_upstream = False
     total_ms = 0

@@ -117,7 +117,9 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
     request_size: int = Attribute("``int``: bytes received: line, headers and body.")
     response_size: int = Attribute("``int``: bytes sent: line, headers and body.")
     body_bytes_sent: int = Attribute("``int``: bytes of body sent.")
-    proxy_latency_ms: int = Attribute("``int``: Kong's own time until the upstream answered.")
+    proxy_latency_ms: int = Attribute(
+        "``int``: the gateway's own time, until it handed the request on or answered it itself."
+    )
     upstream_latency_ms: int = Attribute("``int``: -1 without an upstream's answer.")
     receive_ms: int = Attribute("``int``: from the upstream's header to the body's end.")
     total_ms: int = Attribute("``int``: from the request's arrival to the last byte sent.")

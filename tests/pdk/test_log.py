@@ -97,6 +97,12 @@ def test_the_entry_of_a_request_that_a_plugin_answered() -> None:
     assert not {"tries", "route", "service"} & set(entry)
 
 
+def test_a_credential_that_names_its_consumer_is_told_with_it() -> None:
+    session = {"id": "s", "consumer_id": "c", "secret": "never told"}
+    entry = kong_of(FakeRequest(phase="log", credential=session), make_node()).log.serialize()
+    assert entry["authenticated_entity"] == {"id": "s", "consumer_id": "c"}
+
+
 def test_failed_attempts_are_told() -> None:
     failed = SimpleNamespace(**{**vars(ATTEMPT), "state": "next", "code": 502})
     entry = kong_of(proxied(tries=[failed, ATTEMPT]), make_node()).log.serialize()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.task import deferLater
 
 from kongtx._version import KONG_VERSION
+from kongtx.lib.memory import resident_bytes
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.node import Node
 from kongtx.plugins.base import Plugin
@@ -39,7 +41,13 @@ class Prometheus(Plugin):
         metrics = node.shared[RequestMetrics] = RequestMetrics()
 
         def counts(_data: Any, _peer: Any = None) -> dict[str, Any]:
-            return {"counts": metrics.counts(), "statistics": dict(node.statistics())}
+            return {
+                "counts": metrics.counts(),
+                "statistics": dict(node.statistics()),
+                "pid": os.getpid(),
+                "resident": resident_bytes(),
+                "timers": len(node.clock.getDelayedCalls()),
+            }
 
         node.bus.serve(_COLLECT, counts)  # type: ignore[attr-defined]
 
@@ -93,7 +101,7 @@ class Prometheus(Plugin):
         for answer in answers:
             for name, value in answer["statistics"].items():
                 statistics[name] = statistics.get(name, 0) + value
-        counts = _node_gauges(node, statistics)
+        counts = {**_node_gauges(node, statistics), **_worker_gauges(node, answers)}
         counts.update(await _datastore(node))
         counts.update(await _certificates(node))
         if self._configs:
@@ -142,6 +150,25 @@ def _node_gauges(node: Node, statistics: Mapping[str, int]) -> Counts:
             "Bytes of memory that workers share",
             [(shared_where, shared["capacity"])],
         ),
+    }
+
+
+def _worker_gauges(node: Node, answers: Sequence[Mapping[str, Any]]) -> Counts:
+    workers = [
+        (
+            {"node_id": node.node_id, "pid": str(answer["pid"]), "kong_subsystem": "http"},
+            answer["resident"],
+        )
+        for answer in answers
+    ]
+    # A worker does one thing at a time, and now it answers: none of its timers is running.
+    timers = [
+        ({"state": "running"}, 0),
+        ({"state": "pending"}, sum(answer["timers"] for answer in answers)),
+    ]
+    return {
+        **gauge("kong_memory_workers_lua_vms_bytes", "Memory of each worker, in bytes", workers),
+        **gauge("kong_nginx_timers", "Things that workers have put off", timers),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from typing import Any
 
 import pytest_twisted
@@ -60,6 +61,8 @@ async def test_requests_with_a_route_are_counted(make_gateway: Any, upstream: An
             each for each in found["kong_request_latency_ms"] if each.name.endswith("_count")
         ]
         assert count.value == 3
+        (own,) = [each for each in found["kong_kong_latency_ms"] if each.name.endswith("_count")]
+        assert own.value == 3
         health = {each.labels["state"]: each.value for each in found["kong_upstream_target_health"]}
         assert health == {"healthchecks_off": 1, "healthy": 0, "unhealthy": 0, "dns_error": 0}
         assert found["kong_datastore_reachable"][0].value == 1
@@ -75,11 +78,19 @@ async def test_without_a_configuration_only_the_node_is_shown(make_gateway: Any)
         "kong_datastore_reachable",
         "kong_memory_lua_shared_dict_bytes",
         "kong_memory_lua_shared_dict_total_bytes",
+        "kong_memory_workers_lua_vms_bytes",
         "kong_nginx_connections_total",
         "kong_nginx_requests_total",
+        "kong_nginx_timers",
         "kong_node_info",
     ]
     assert found["kong_node_info"][0].labels["version"] == "3.9.1"
+    (memory,) = found["kong_memory_workers_lua_vms_bytes"]
+    assert memory.labels["pid"] == str(os.getpid())
+    assert memory.value > 10 * 1024 * 1024
+    timers = {each.labels["state"]: each.value for each in found["kong_nginx_timers"]}
+    assert timers["running"] == 0
+    assert timers["pending"] > 0
 
 
 @pytest_twisted.ensureDeferred
