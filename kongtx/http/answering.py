@@ -371,7 +371,8 @@ class AnsweringChannel:
             else:
                 settings = self._settings
                 self._timer.set(settings.seconds() + settings.limits.drain_timeout)
-        elif self.head_sent == 0:
+        else:
+            # If the answer has begun, it says another thing; the client may find out.
             self.keep_alive = False
 
     def _unregister(self) -> None:
@@ -380,8 +381,11 @@ class AnsweringChannel:
             self.transport.unregisterProducer()
 
     def _rearm(self) -> None:
+        """Expire when the client has been too slow with what it is waited for now."""
         seconds, limits = self._settings.seconds, self._settings.limits
-        if self._remaining and not self._body_paused:
+        if self.write_paused:
+            self._timer.set(seconds() + limits.send_timeout)
+        elif self._remaining and not self._body_paused:
             self._timer.set(seconds() + limits.body_timeout)
         elif self.exchange is None:
             self._timer.set(seconds() + limits.idle_timeout)

@@ -50,6 +50,7 @@ class ClientChannel(ReplyParser):
         "_minor",
         "_raw",
         "_read_timeout",
+        "_reading",
         "_reply",
         "_seconds",
         "_started",
@@ -96,6 +97,7 @@ class ClientChannel(ReplyParser):
         self.requests = 0
         self.closed = False
         self.write_paused = False
+        self._reading = True
         self._parser = None
         self._parts = []
         # The last plain head, as received and as read: upstreams repeat themselves.
@@ -211,6 +213,7 @@ class ClientChannel(ReplyParser):
     def pause(self) -> None:
         """Read no more of the response for now."""
         if not self.closed:
+            self._reading = False
             self._timer.deadline = NEVER
             self.transport.pauseProducing()
 
@@ -219,6 +222,7 @@ class ClientChannel(ReplyParser):
         if not self.closed:
             if self._reply is not None:
                 self._timer.set(self._seconds() + self._read_timeout)
+            self._reading = True
             self.transport.resumeProducing()
 
     def detach(self) -> None:
@@ -445,6 +449,9 @@ class ClientChannel(ReplyParser):
         self._timer.deadline = NEVER
         reusable = self.reusable
         self._reply = None
+        if not self._reading:
+            # The last piece was too much for the client: that is nothing to the next one.
+            self.resume()
         reply.reply_ended(self.trailers, reusable)
 
     @property

@@ -29,8 +29,9 @@ REQUEST_LINE: Final = re.compile(rb"([A-Z]+(?:-[A-Z]+)?) ([!-~]+) HTTP/1\.([01])
 _BROKEN: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\0")
 _COMMA: Final = re.compile(rb"[ \t]*,[ \t]*")
 
-
-#: Methods that llhttp has accepted; it knows some thirty.
+#: Methods of no request that is passed on (nginx: the same).
+REFUSED_METHODS: Final = frozenset((b"CONNECT", b"TRACE"))
+#: Methods that have been accepted; llhttp knows some thirty.
 known_methods: Final[set[bytes]] = set()
 
 
@@ -71,6 +72,8 @@ def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one
         pass
     except HttpParserError:
         return 400
+    if method in REFUSED_METHODS:
+        return 405
     known_methods.add(method)
     headers, names = fields.headers, fields.names
     table = dict(headers)
@@ -83,11 +86,13 @@ def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one
     if b"connection" in table:
         keep = _keeps_alive(headers, keep)
     host: bytes | None = table.get(b"host")
-    if target[0] != 47 or method == b"CONNECT":
+    if target[0] != 47:
         other = _other_form(method, target, host)
         if isinstance(other, int):
             return other
-        host, target = other
+        said, (host, target) = host, other
+        if host is not said:
+            _replace_host(host, headers, names, table)
     if host is None:
         if minor:
             return 400
@@ -144,12 +149,25 @@ def _other_form(
     method: bytes, target: bytes, host: bytes | None
 ) -> tuple[bytes | None, bytes] | int:
     """The host and target of a request whose target is not in origin form; or a status."""
-    if method == b"CONNECT":
-        return 405
     if target == b"*":
         return (host, target) if method == b"OPTIONS" else 400
     absolute = split_absolute(target)
     return 400 if absolute is None else absolute
+
+
+def _replace_host(
+    host: bytes | None, headers: list[Header], names: list[bytes], table: dict[bytes, bytes]
+) -> None:
+    """Let Host say what an absolute target says, which is what counts (RFC 9112 §3.2.2)."""
+    if host is None:
+        return
+    header = (b"host", host)
+    if b"host" in table:
+        headers[:] = [header if each[0] == b"host" else each for each in headers]
+    else:
+        headers.append(header)
+        names.append(b"Host")
+    table[b"host"] = host
 
 
 def _body_length(table: dict[bytes, bytes], minor: int, limits: Limits) -> tuple[int, int]:

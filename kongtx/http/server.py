@@ -60,18 +60,14 @@ class ServerChannel(AnsweringChannel):
         if self._tunnel is not None:
             self._tunnel(data)
             return
-        if self.exchange is None:
+        if self.exchange is None and not self.write_paused and not self._remaining:
             if self._closing:
                 return
-            if self._remaining:
-                self._receive_body(data)
-            else:
-                if self._buffer:
-                    # The last octet may have been half of a line's end.
-                    self._judged = len(self._buffer) - 1
-                    data = self._buffer + data
-                    self._buffer = b""
-                self._take(data)
+            if self._buffer:
+                self._judged = len(self._buffer)
+                data = self._buffer + data
+                self._buffer = b""
+            self._take(data)
         elif self._remaining:
             self._receive_body(data)
         elif not self._closing:
@@ -153,8 +149,10 @@ class ServerChannel(AnsweringChannel):
         """Start the request at the beginning of C{data}; return what follows it."""
         end = data.find(b"\r\n\r\n") + 4
         if end == 3 or data[0] == 13 or data[0] == 10:
-            while data[:2] == b"\r\n":
-                data = data[2:]
+            start = 0
+            while data.startswith(b"\r\n", start):
+                start += 2
+            data = data[start:]
             end = data.find(b"\r\n\r\n") + 4
             if end == 3:
                 self._keep_partial(data)
@@ -242,12 +240,15 @@ class ServerChannel(AnsweringChannel):
 
     def _keep_partial(self, data: bytes) -> None:
         """Keep the beginning of a head until more comes, unless it can never be right."""
-        status = judge_partial(data, self._settings.limits, self._judged)
+        judged = self._judged
+        # The last octet may have been half of a line's end.
+        status = judge_partial(data, self._settings.limits, max(judged - 1, 0))
         self._judged = 0
         if status:
             self._refuse(status, data)
             return
-        if data and not self._buffer and self.requests:
+        if data and not judged and self.requests:
+            # Its first octets; however it drips, there is no more time than this.
             settings = self._settings
             self._timer.set(settings.seconds() + settings.limits.header_timeout)
         self._buffer = data
@@ -295,7 +296,10 @@ class ServerChannel(AnsweringChannel):
             if data and exchange is not None:
                 exchange.body_part(data)
             return
-        self._timer.deadline = NEVER
+        if exchange is None or self.write_paused:
+            self._rearm()
+        else:
+            self._timer.deadline = NEVER
         chunked, self._chunked = self._chunked, None
         if exchange is not None:
             if data:
@@ -338,7 +342,8 @@ class ServerChannel(AnsweringChannel):
 
     def pause_body(self) -> None:
         self._body_paused = True
-        self._timer.deadline = NEVER
+        if not self.write_paused:
+            self._timer.deadline = NEVER
         self._read(False)
 
     def _next(self) -> None:

@@ -80,6 +80,18 @@ class Exchange(Forwarding):
             self._find_route()
 
     def body_part(self, data: bytes) -> None:
+        try:
+            self._take_body(data)
+        except Exception:
+            self._broken()
+
+    def body_end(self, trailers: Sequence[tuple[bytes, bytes]]) -> None:
+        try:
+            self._take_body_end()
+        except Exception:
+            self._broken()
+
+    def _take_body(self, data: bytes) -> None:
         if self._streaming and self._upstream is not None:
             self._write_upstream(data)
             return
@@ -98,7 +110,7 @@ class Exchange(Forwarding):
         ):
             self.connection.pause_body()
 
-    def body_end(self, trailers: Sequence[tuple[bytes, bytes]]) -> None:
+    def _take_body_end(self) -> None:
         self.body_complete = True
         if self._over:
             return
@@ -146,7 +158,7 @@ class Exchange(Forwarding):
                 deferred = as_deferred(waiting)
                 deferred.addErrback(self._waiting_failed, name)
                 deferred.addCallback(self._resume, handlers, index, done)
-                deferred.addErrback(self._unexpected)
+                deferred.addErrback(self._broken)
                 return
             if self.answer is not None:
                 break
@@ -285,7 +297,7 @@ class Exchange(Forwarding):
                 deferred = as_deferred(waiting)
                 deferred.addErrback(self._waiting_failed, handler.name)
                 deferred.addCallback(self._collect_on, state, index, chosen)
-                deferred.addErrback(self._unexpected)
+                deferred.addErrback(self._broken)
                 return
         self._chain = self._configured.chain_of(tuple(chosen))
         self._accessed()

@@ -26,17 +26,22 @@ class _Asker:
         self.timeout = timeout
         self.deferred: Deferred[ClientChannel] = Deferred(lambda _: self._leave())
         self._late: IDelayedCall = pool.clock.callLater(timeout, self._too_late)
+        self._lent: Any = None
 
     def serve(self) -> None:
         """It is this one's turn."""
         self._late.cancel()
-        lent = self._pool.lend(self.key, self.timeout)
+        lent = self._lent = self._pool.lend(self.key, self.timeout)
         if isinstance(lent, Deferred):
             lent.chainDeferred(self.deferred)
         else:
             self.deferred.callback(lent)
 
     def _leave(self) -> None:
+        if isinstance(self._lent, Deferred):
+            # What was being made for it is for the next in line.
+            self._lent.cancel()
+            return
         if self._late.active():
             self._late.cancel()
         self._pool.forget(self)

@@ -71,11 +71,10 @@ def run_log(request: Any, handlers: tuple[Named, ...]) -> None:
     for name, handler in handlers:
         try:
             waiting = handler(request)
+            if waiting is not None:
+                as_deferred(waiting).addErrback(_log_failed, name)
         except Exception:
             report("log", name)
-            continue
-        if waiting is not None:
-            as_deferred(waiting).addErrback(_log_failed, name)
 
 
 def _log_failed(failure: Failure, name: str) -> None:

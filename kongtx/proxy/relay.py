@@ -13,7 +13,6 @@ from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.http.client import ClientChannel
 from kongtx.http.plain import take_apart
 from kongtx.proxy.answers import Answering, milliseconds, sendable, without
-from kongtx.proxy.context import Try
 from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.interfaces import ShortCircuit
 from kongtx.proxy.phases import EMPTY, as_deferred, report
@@ -71,14 +70,6 @@ class Relaying(Answering):
             self.connection.cut_off()
             self._end_log()
 
-    @property
-    def tries(self) -> Sequence[Try]:
-        failed = self._failed_tries
-        if not self.upstream_status or (failed and failed[-1].state != "next"):
-            return failed
-        peer = self._peer
-        return (*failed, Try(peer.address, peer.port, self._chosen_at, self._balancer_ms))
-
     # A fault of ours must not leave the client waiting.
     def reply_head(
         self, channel: ClientChannel, length: int, body: bytes, complete: bool, reusable: bool
@@ -112,9 +103,12 @@ class Relaying(Answering):
         # The attempt has led to nothing, and not by the peer's fault.
         self._end_try(499, self.gateway.time() - self._chosen_at)
 
-    def _broken(self) -> None:
-        """Log the exception that is being handled, and end the request as far as it can be."""
-        log.failure("request {id} failed", id=self.request_id.decode())
+    def _broken(self, failure: Failure | None = None) -> None:
+        """Log a fault of ours, and end the request as far as it can be.
+
+        @param failure: L{None} for the exception that is being handled.
+        """
+        log.failure("request {id} failed", failure, id=self.request_id.decode())
         self._drop_upstream()
         if self.headers_sent:
             self._cut()
@@ -326,6 +320,18 @@ class Relaying(Answering):
             channel.detach()
 
     def reply_part(self, data: bytes) -> None:
+        try:
+            self._take_part(data)
+        except Exception:
+            self._broken()
+
+    def reply_ended(self, trailers: Sequence[Header], reusable: bool) -> None:
+        try:
+            self._take_end(trailers, reusable)
+        except Exception:
+            self._broken()
+
+    def _take_part(self, data: bytes) -> None:
         if self._whole is not None:
             self._whole.append(data)
             return
@@ -343,7 +349,7 @@ class Relaying(Answering):
             if self._ahead > (AHEAD_BYTES if self._state.response_buffering else 0):
                 self._upstream.pause()
 
-    def reply_ended(self, trailers: Sequence[Header], reusable: bool) -> None:
+    def _take_end(self, trailers: Sequence[Header], reusable: bool) -> None:
         channel, self._upstream = self._upstream, None
         assert channel is not None
         if self._tunnelled:
@@ -400,6 +406,7 @@ class Relaying(Answering):
                 deferred = as_deferred(waiting)
                 deferred.addErrback(self._response_failed, name)
                 deferred.addCallback(self._response_resumed, index)
+                deferred.addErrback(self._broken)
                 return
             if self.answer is not None:
                 break

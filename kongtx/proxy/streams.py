@@ -52,7 +52,9 @@ class StreamPool:
     def _open(self, key: Any, timeout: float) -> None:
         self._connecting[key] = self._connecting.get(key, 0) + 1
         opening = self._connect(key, timeout, self._new_connection)
-        opening.addCallbacks(self._opened, self._failed, errbackArgs=(key,))
+        opening.addCallbacks(
+            self._opened, self._failed, callbackArgs=(timeout,), errbackArgs=(key,)
+        )
 
     def _new_connection(self, key: Any) -> ClientConnection:
         return ClientConnection(
@@ -64,7 +66,7 @@ class StreamPool:
         if not left:
             del self._connecting[key]
 
-    def _opened(self, connection: ClientConnection) -> None:
+    def _opened(self, connection: ClientConnection, timeout: float) -> None:
         key = connection.key
         self._done_connecting(key)
         if not connection.leaving:
@@ -74,6 +76,9 @@ class StreamPool:
             waiting.pop(0).callback(ClientStream(connection))
         if not waiting:
             self._waiting.pop(key, None)
+        elif len(waiting) > MOST_STREAMS * self._connecting.get(key, 0):
+            # It takes fewer than was thought.
+            self._open(key, timeout)
 
     def _failed(self, failure: Failure, key: Any) -> None:
         self._done_connecting(key)

@@ -106,7 +106,7 @@ class Forwarding(Relaying):
         if isinstance(peer, Deferred):
             self._waiting = peer
             peer.addCallbacks(self._connect, self._peer_failed)
-            peer.addErrback(self._unexpected)
+            peer.addErrback(self._broken)
         else:
             self._connect(peer)
 
@@ -126,7 +126,7 @@ class Forwarding(Relaying):
         if isinstance(failure.value, KongtxError):
             self._no_peer(failure.value)
         else:
-            self._unexpected(failure)
+            self._broken(failure)
 
     def _no_peer(self, error: KongtxError) -> None:
         """The balancer knows no peer: before the first attempt it says why, later it is the end."""
@@ -136,12 +136,6 @@ class Forwarding(Relaying):
             return
         self._proxied = False
         self.answer_with(self.error_answer(status, str(getattr(error, "message", error))))
-
-    def _unexpected(self, failure: Failure) -> None:
-        log.failure("request {id} failed", failure=failure, id=self.request_id.decode())
-        self._drop_upstream()
-        if not self._over and not self.headers_sent:
-            self.answer_page(500)
 
     def _connect(self, peer: IPeer) -> None:
         if self._over:
@@ -179,7 +173,7 @@ class Forwarding(Relaying):
             self._cached = False
             self._waiting = channel
             channel.addCallbacks(self._send, self._connect_failed)
-            channel.addErrback(self._unexpected)
+            channel.addErrback(self._broken)
         else:
             self._cached = True
             self._send(channel)
@@ -333,6 +327,12 @@ class Forwarding(Relaying):
 
     # -- attempts ----------------------------------------------------------------------------
     def reply_failed(self, why: str) -> None:
+        try:
+            self._take_failure(why)
+        except Exception:
+            self._broken()
+
+    def _take_failure(self, why: str) -> None:
         channel = self._upstream
         self._upstream = None
         assert channel is not None
@@ -400,6 +400,12 @@ class Forwarding(Relaying):
 
     # -- upgrades ----------------------------------------------------------------------------
     def reply_upgraded(self, channel: ClientChannel, rest: bytes) -> None:
+        try:
+            self._take_upgrade(channel, rest)
+        except Exception:
+            self._broken()
+
+    def _take_upgrade(self, channel: ClientChannel, rest: bytes) -> None:
         if not self._upgrade or not self.connection.can_tunnel:
             channel.detach()
             self._upstream = None

@@ -396,6 +396,15 @@ def test_silence_of_the_peer_times_out() -> None:
     assert made.transport.ended == "aborted"
 
 
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_connection_whose_last_piece_was_too_much_is_read_again(size: int) -> None:
+    made = Made()
+    made.reply.reply_part = lambda data: made.channel.pause()  # type: ignore[method-assign]
+    made.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size, b"b" * size)
+    assert made.reply.end == ([], True)
+    assert not made.transport.paused
+
+
 def test_a_peer_that_takes_nothing_times_out() -> None:
     made = Made(complete=False)
     made.channel.pauseProducing()

@@ -113,6 +113,7 @@ def test_a_head_is_taken_apart() -> None:
         (head(start=b"GET http://u:p@x/ HTTP/1.1\r\n"), 400),
         (head(start=b"CONNECT a:443 HTTP/1.1\r\n"), 405),
         (head(start=b"CONNECT /a HTTP/1.1\r\n"), 405),
+        (head(start=b"TRACE /a HTTP/1.1\r\n"), 405),
         # Hosts.
         (head(host=b""), 400),
         (head(host=b"Host: \r\n"), 400),
@@ -163,6 +164,16 @@ def test_targets_and_hosts_are_understood(
     parsed = parse_head(data, LIMITS)
     assert not isinstance(parsed, int)
     assert (parsed[1], parsed[6], parsed[7]) == (target, host, port)
+
+
+@pytest.mark.parametrize("host", [b"Host: other\r\n", b""])
+def test_an_absolute_target_says_the_host_whatever_the_field_says(host: bytes) -> None:
+    start = b"GET http://b.example:81/x HTTP/1." + (b"1" if host else b"0") + b"\r\n"
+    parsed = parse_head(head(b"X: y", start=start, host=host), LIMITS)
+    assert not isinstance(parsed, int)
+    assert dict(parsed[3]) == {b"host": b"b.example:81", b"x": b"y"}
+    assert [name.lower() for name in parsed[4]] == [name for name, _ in parsed[3]]
+    assert parsed[5][b"host"] == b"b.example:81"
 
 
 @pytest.mark.parametrize(

@@ -335,9 +335,15 @@ def test_a_client_that_reads_again_may_go_on() -> None:
 
 def test_no_request_is_taken_while_the_client_does_not_read() -> None:
     made = Made()
-    made.channel.pauseProducing()
+    write = made.transport.write
+
+    def write_too_much(data: bytes) -> None:
+        write(data)
+        made.channel.pauseProducing()
+
+    made.transport.write = write_too_much  # type: ignore[method-assign]
     made.feed(GET + GET)
-    assert len(made.exchanges) == 1
+    assert made.transport.value() == ok(b"GET /a ")
     made.channel.resumeProducing()
     assert made.transport.value() == ok(b"GET /a ") * 2
 
@@ -424,3 +430,75 @@ def test_a_closing_connection_whose_client_takes_nothing_is_cut() -> None:
     assert made.transport.ended == "closed"
     made.clock.advance(61)
     assert made.transport.ended == "aborted"
+
+
+def test_nothing_is_taken_of_what_comes_while_the_client_does_not_read() -> None:
+    made = Made(Limits(pipeline_bytes=2 * len(GET)))
+    made.channel.pauseProducing()
+    made.feed(GET, GET, GET)
+    assert made.exchanges == []
+    assert made.transport.paused
+    made.channel.resumeProducing()
+    assert made.transport.value() == ok(b"GET /a ") * 3
+    assert not made.transport.paused
+
+
+def test_a_client_that_asks_on_without_reading_is_cut_off_all_the_same() -> None:
+    made = Made()
+    made.feed(GET)
+    made.channel.pauseProducing()
+    for _ in range(4):
+        made.clock.advance(20)
+        made.feed(GET)
+    assert made.transport.ended == "aborted"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_client_that_sends_a_body_without_reading_is_cut_off_all_the_same(answers: bool) -> None:
+    made = Made(answers=False)
+    made.feed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+    made.channel.respond(200, None, [], b"x", 1 if answers else 10, answers)
+    made.channel.pauseProducing()
+    made.feed(b"ab")
+    made.clock.advance(61)
+    assert made.transport.ended == "aborted"
+
+
+def test_a_later_head_that_drips_is_cut_off_in_time_too() -> None:
+    made = Made()
+    made.feed(GET)
+    for byte in GET[:21]:
+        made.feed(bytes((byte,)))
+        made.clock.advance(3.1)
+    assert made.transport.ended == "closed"
+    assert made.transport.value() == ok(b"GET /a ")
+
+
+def test_silence_after_a_discarded_body_closes_the_connection() -> None:
+    made = Made(wants_body=False)
+    made.feed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+    made.channel.respond(401, None, [], b"no", -1, True)
+    made.feed(b"cd")
+    made.clock.advance(74.9)
+    assert made.transport.ended == ""
+    made.clock.advance(0.2)
+    assert made.transport.ended == "closed"
+
+
+def test_draining_closes_a_connection_after_an_answer_that_has_begun() -> None:
+    made = Made(answers=False)
+    made.feed(GET)
+    made.channel.respond(200, None, [], b"x", 2, False)
+    made.settings.drain()
+    made.channel.write(b"y")
+    assert made.transport.ended == ""
+    made.channel.end()
+    assert made.transport.ended == "closed"
+
+
+def test_connect_is_refused_however_familiar_the_rest_of_the_head_is() -> None:
+    made = Made()
+    made.feed(b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n")
+    made = Made()
+    answer = made.feed(GET, GET.replace(b"GET", b"CONNECT"))
+    assert answer.startswith(ok(b"GET /a ") + b"HTTP/1.1 405 ")

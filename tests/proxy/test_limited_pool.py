@@ -112,6 +112,23 @@ def test_who_gives_up_leaves_the_line() -> None:
     assert second.result is one
 
 
+def test_who_gives_up_while_it_is_served_leaves_its_place_to_others() -> None:
+    made = Made()
+    one, other = made.lent()
+    first, second = made.ask(), made.ask()
+    one.connectionLost(Failure(Refused()))
+    first.cancel()
+    assert failure_of(first) is CancelledError
+    given_up = made.reactor.tcpClients.pop(0)
+    assert made.reactor.connectors[-2].stoppedConnecting
+    assert given_up[1] == 80
+    made.connect()
+    assert isinstance(second.result, ClientChannel)
+    made.pool.release(second.result)
+    assert made.ask() is second.result
+    assert second.result is not other
+
+
 def test_other_peers_are_not_concerned() -> None:
     made = Made()
     made.lent()

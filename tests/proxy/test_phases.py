@@ -244,6 +244,59 @@ async def test_an_exception_later_harms_no_other_handler(made: Any, phase: str) 
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_body_filter_that_leaves_no_bytes_ends_its_own_response_alone(made: Any) -> None:
+    def spoil(request: Any) -> None:
+        if request.chunk_is_last:
+            request.chunk = "text"
+
+    upstream = made.upstream(
+        answering(
+            b"HTTP/1.1 200 OK\r\nDate: then\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+        )
+    )
+    gateway = made.gateway(upstream, plugins=plugins(Handler("a", body_filter=spoil)))
+    client = await gateway.connect()
+    client.transport.write(GET)
+    await client.until(b"ok")
+    (await upstream.connection()).transport.write(b"0\r\n\r\n")
+    await client.closed
+    assert not client.data.endswith(b"0\r\n\r\n")
+    assert len(gateway.log.requests) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_response_handler_that_waits_and_leaves_no_bytes_leaves_no_client_waiting(
+    made: Any,
+) -> None:
+    async def spoil(request: Any) -> None:
+        await deferLater(reactor, 0)
+        request.upstream_response_body = "text"
+
+    gateway = made.gateway(
+        made.upstream(),
+        plugins=plugins(
+            Handler("a", access=lambda r: setattr(r, "buffered", True), response=spoil)
+        ),
+    )
+    client = await gateway.connect()
+    client.transport.write(GET)
+    await client.closed
+    assert len(gateway.log.requests) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_whatever_a_log_handler_returns_the_others_run(made: Any) -> None:
+    trace = Trace()
+    gateway = made.gateway(
+        made.upstream(),
+        plugins=plugins(Handler("a", log=lambda request: True), trace.handler("b", "log")),
+    )
+    assert (await gateway.ask(GET)).startswith(b"HTTP/1.1 200 ")
+    await gateway.log.wait()
+    assert trace.events == ["b.log"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_access_may_wait_and_goes_on(made: Any) -> None:
     waiting: Deferred[None] = Deferred()
     order: list[str] = []

@@ -73,6 +73,15 @@ def test_another_connection_is_made_when_there_is_no_room(site: Site) -> None:
     assert len(second.streams) == 1
 
 
+def test_another_connection_is_made_when_one_takes_few_requests(site: Site) -> None:
+    site.pool = StreamPool(site.clock, site._connect, 2, 60)
+    for _ in range(5):
+        site.acquire()
+    used = [len(site.connect().streams) for _ in range(3)]
+    assert used == [2, 2, 1]
+    assert site.opening == []
+
+
 def test_a_failure_fails_all_who_wait(site: Site) -> None:
     for _ in range(3):
         site.acquire()

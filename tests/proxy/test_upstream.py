@@ -510,3 +510,26 @@ async def test_a_fault_within_the_gateway_is_answered_500(made: Any, part: str) 
     client.transport.write(GET)
     await client.until(lambda data: data.count(b"HTTP/1.1 500 ") == 2)
     assert len(gateway.log.requests) == 2
+
+
+@pytest.mark.parametrize("when", ["after the body", "for the next peer"])
+@pytest_twisted.ensureDeferred
+async def test_a_fault_later_on_is_answered_500_as_well(made: Any, when: str) -> None:
+    upstream = made.upstream(lambda connection, data: connection.transport.loseConnection())
+    gateway = made.gateway(upstream)
+    pick = gateway.balancer.pick
+
+    def pick_once(request: Any, failed: Any) -> Any:
+        if when == "for the next peer" and not failed:
+            return pick(request, failed)
+        raise RuntimeError("a fault")
+
+    gateway.balancer.pick = pick_once
+    client = await gateway.connect()
+    client.transport.write(b"PUT /api HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
+    client.transport.write(b"o")
+    await deferLater(reactor, 0.02)
+    client.transport.write(b"k")
+    await client.until(b"request_id: ")
+    assert client.data.startswith(b"HTTP/1.1 500 ")
+    assert len(gateway.log.requests) == 1

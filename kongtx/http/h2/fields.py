@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from kongtx.http.h2.hpacking import CONNECTION_FIELDS
+from kongtx.http.heads import REFUSED_METHODS
 from kongtx.http.limits import Limits
 from kongtx.http.targets import parse_authority
 
@@ -102,7 +103,7 @@ def parse_request(fields: list[Header], limits: Limits) -> RequestFields | int |
         return None
     method = pseudo.get(b":method", b"")
     target = pseudo.get(b":path", b"")
-    if method == b"CONNECT":
+    if method in REFUSED_METHODS:
         return 405
     if not target or b":scheme" not in pseudo or _METHOD.fullmatch(method) is None:
         return None

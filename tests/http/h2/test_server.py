@@ -409,6 +409,7 @@ def test_a_bomb_of_references_is_not_unpacked() -> None:
         ([*GET, (b"host", b"other.example")], 400),
         ([*POST, (b"content-length", b"101")], 413),
         ([(b":method", b"CONNECT"), (b":authority", b"a:1")], 405),
+        ([(b":method", b"TRACE"), *GET[1:]], 405),
     ],
 )
 def test_what_cannot_be_served_is_refused_with_a_status(headers: Any, status: int) -> None:
