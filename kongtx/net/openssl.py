@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -154,6 +154,53 @@ def request_any_certificate(connection: Any) -> None:
     _forget_session(library, pointer)
 
 
+class AuthorityNames:
+    """Names of authorities in OpenSSL's form, for L{name_authorities}.
+
+    @param certificates: theirs, in DER; what cannot be read is left out.
+    @raise UnsupportedByPython: this Python is not known.
+    """
+
+    def __init__(self, certificates: Iterable[bytes]) -> None:
+        self._library = _needed("telling clients whose certificates are welcome")
+        self.pointers: list[int] = []
+        for der in certificates:
+            start = ctypes.cast(ctypes.c_char_p(der), ctypes.c_void_p)
+            pointer = self._library.d2i_X509(None, ctypes.byref(start), len(der))
+            if pointer:
+                self.pointers.append(pointer)
+
+    def __del__(self) -> None:
+        for pointer in getattr(self, "pointers", ()):
+            self._library.X509_free(pointer)
+
+
+def name_authorities(connection: Any, names: AuthorityNames | None) -> None:
+    """Tell the client of a handshake whose certificates are welcome (RFC 8446 §4.2.4).
+
+    @param connection: the L{ssl.SSLObject} of an SNI callback.
+    @param names: added to those told before; with L{None} nobody is named any more.
+    @raise UnsupportedByPython: this Python is not known.
+    """
+    library = _needed("telling clients whose certificates are welcome")
+    pointer = _of_connection(connection)
+    if names is None:
+        library.SSL_set_client_CA_list(pointer, None)
+        return
+    for each in names.pointers:
+        library.SSL_add_client_CA(pointer, each)
+
+
+def name_authorities_of(context: ssl.SSLContext, names: AuthorityNames) -> None:
+    """As L{name_authorities}, for all clients that a context asks for a certificate.
+
+    @raise UnsupportedByPython: this Python is not known.
+    """
+    library = _needed("telling clients whose certificates are welcome")
+    for each in names.pointers:
+        library.SSL_CTX_add_client_CA(_of_context(context), each)
+
+
 def disable_session_reuse(connection: Any) -> None:
     """Give the client of a handshake no session to resume later.
 
@@ -223,6 +270,7 @@ def _is_readable(pointer: int) -> bool:
 def _declare(library: Any) -> None:
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
     table: dict[str, tuple[Any, list[Any]]] = {
+        "SSL_CTX_add_client_CA": (number, [pointer, pointer]),
         "SSL_CTX_ctrl": (size, [pointer, number, size, ctypes.c_char_p]),
         "SSL_CTX_get_options": (ctypes.c_uint64, [pointer]),
         "SSL_CTX_set_timeout": (size, [pointer, size]),
@@ -237,7 +285,11 @@ def _declare(library: Any) -> None:
                 ctypes.POINTER(ctypes.c_size_t),
             ],
         ),
+        "SSL_add_client_CA": (number, [pointer, pointer]),
         "SSL_get_SSL_CTX": (pointer, [pointer]),
+        "SSL_set_client_CA_list": (None, [pointer, pointer]),
+        "X509_free": (None, [pointer]),
+        "d2i_X509": (pointer, [pointer, ctypes.POINTER(pointer), size]),
         "SSL_set_num_tickets": (number, [pointer, ctypes.c_size_t]),
         "SSL_set_options": (ctypes.c_uint64, [pointer, ctypes.c_uint64]),
         "SSL_set_verify": (None, [pointer, number, _VerifyCallback]),

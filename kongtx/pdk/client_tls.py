@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+from kongtx.net.openssl import AuthorityNames
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.phases import (
     ACCESS,
@@ -19,6 +21,7 @@ from kongtx.pdk.phases import (
     REWRITE,
     only_in,
 )
+from kongtx.tls.handshake import authority_names
 
 #: Where the outcome of a plugin's verification is kept, for log entries.
 VERIFIED = "tls.client_verify"
@@ -40,13 +43,15 @@ class ClientTLS:
         self._request = request
 
     @only_in(_HANDSHAKE, "client.tls.request_client_certificate")
-    def request_client_certificate(self, ca_certs: Any = None) -> None:
+    def request_client_certificate(self, ca_certs: str | None = None) -> None:
         """Ask the client for a certificate; it may have none, and nobody verifies it yet.
 
-        @param ca_certs: whose certificates are welcome. Kong tells the client, which may choose by
-            it among several; here it is not told.
+        @param ca_certs: certificates of the authorities whose are welcome, in PEM form; the client
+            is told their names, and may choose by it among several.
+        @raise ArgumentError: they cannot be read.
         """
-        self._request.handshake.request_client_certificate()
+        welcome = None if ca_certs is None else _authority_names(ca_certs)
+        self._request.handshake.request_client_certificate(welcome)
 
     @only_in(_HANDSHAKE, "client.tls.disable_session_reuse")
     def disable_session_reuse(self) -> None:
@@ -76,3 +81,11 @@ class ClientTLS:
         if not _OUTCOME.fullmatch(outcome):
             raise ArgumentError(f"{outcome!r}: must be 'SUCCESS', 'NONE' or 'FAILED:reason'")
         self._request.plugin_data[VERIFIED] = outcome
+
+
+@lru_cache(maxsize=64)
+def _authority_names(text: str) -> AuthorityNames:
+    try:
+        return authority_names([text])
+    except ValueError:
+        raise ArgumentError("ca_certs: must be certificates in PEM form") from None

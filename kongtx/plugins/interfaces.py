@@ -29,7 +29,8 @@ class IPlugin(plugin.IPlugin):
     C{certificate} is called in TLS handshakes for global configurations, and never waits. Its
     C{kong} has no request: C{kong.client.tls}, C{kong.log}, C{kong.ctx} and C{kong.node} work. A
     plugin that wants to see client certificates has C{asks_client_certificate = True}: clients are
-    asked where its configurations apply, as far as the routes' server names tell.
+    asked where its configurations apply, as far as the routes' server names tell. One whose
+    configuration has C{send_ca_dn} on names its C{ca_certificates} to them.
 
     It may also have C{init_worker(node)}, called once in each worker before it serves, and
     C{configure(configs)}, called after each change with the prepared configurations in force.

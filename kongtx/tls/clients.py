@@ -65,6 +65,9 @@ class ClientVerification:
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
         if openssl.is_supported():
             openssl.set_verify_depth(context, self.depth)
+            # Clients with several certificates choose by it, as with nginx.
+            names = openssl.AuthorityNames(context.get_ca_certs(binary_form=True))
+            openssl.name_authorities_of(context, names)
 
 
 def _load(context: ssl.SSLContext, what: str, value: str | None) -> None:

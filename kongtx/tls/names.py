@@ -6,7 +6,7 @@ last, then C{*}.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -63,3 +63,18 @@ class NameIndex(Generic[T]):
             if found is not None:
                 return found
         return self._any
+
+    def find_all(self, name: str | None) -> Iterator[T]:
+        """The values of all entries that a name matches, the most specific first.
+
+        @param name: in lower case; L{None} for none, which nothing but C{*} matches here.
+        """
+        if name:
+            _, _, rest = name.partition(".")
+            stem, _, _ = name.rpartition(".")
+            prefixed = self._prefixed.get(rest) if "." in rest else None
+            for found in (self._exact.get(name), prefixed, self._suffixed.get(stem)):
+                if found is not None:
+                    yield found
+        if self._any is not None:
+            yield self._any

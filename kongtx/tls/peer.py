@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from itertools import pairwise, starmap
 
 import attrs
 from cryptography import x509
@@ -14,12 +14,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
 from kongtx.tls.errors import UnusableAuthority
-
-# X509_V_ERR_*: a list of revocations that is not there, and one that has expired.
-_NO_LIST = frozenset((3, 12, 44))
+from kongtx.tls.revocation import REVOKED, UNKNOWN, Link, by_lists
 
 #: How revocations are looked at.
 SKIP, IGNORE_CA_ERROR, STRICT = "SKIP", "IGNORE_CA_ERROR", "STRICT"
+
+#: OpenSSL's words for a certificate that has been revoked, and for one that may have been.
+WHY_REVOKED = "certificate revoked"
+WHY_UNDECIDED = "unable to get certificate CRL"
 
 
 @attrs.frozen
@@ -84,7 +86,7 @@ class Authorities:
     @ivar certificates: PEM texts of trusted authorities.
     @ivar revocations: PEM texts of certificate revocation lists.
     @ivar mode: L{SKIP}, L{IGNORE_CA_ERROR} (lists count where there is a valid one) or L{STRICT}
-        (there must be one for each authority on the way).
+        (there must be one for each certificate below an authority).
     @ivar allows_partial: whether an authority that is not self-signed can be the end of the way.
     """
 
@@ -100,10 +102,13 @@ class Verdict:
 
     @ivar why: it is not believed; L{None} if it is.
     @ivar authorities: fingerprints (SHA-256) of those that it leads to, the nearest first.
+    @ivar undecided: what may have been revoked for all that the lists tell; with L{STRICT} that is
+        why the certificate is not believed, unless somebody else knows more.
     """
 
     why: str | None
     authorities: tuple[bytes, ...] = ()
+    undecided: tuple[Link, ...] = ()
 
 
 def fingerprint_of(pem: str) -> bytes:
@@ -131,10 +136,21 @@ def verdict_of(chain: Sequence[bytes], authorities: Authorities) -> Verdict:
             return Verdict("unsuitable certificate purpose")
     except ValueError:
         return Verdict("unreadable certificate")
-    code, verdict = _verify(leaf, others, authorities, authorities.mode != SKIP)
-    if code in _NO_LIST and authorities.mode == IGNORE_CA_ERROR:
-        _, verdict = _verify(leaf, others, authorities, False)
-    return verdict
+    try:
+        found = _verified(leaf, others, authorities)
+    except crypto.X509StoreContextError as error:
+        return Verdict(str(error))
+    above = tuple(each.fingerprint(hashes.SHA256()) for each in found[1:])
+    if authorities.mode == SKIP:
+        return Verdict(None, above)
+    lists = _lists(authorities.revocations)
+    links = list(starmap(Link, pairwise(found)))
+    standings = [by_lists(link, lists) for link in links]
+    if REVOKED in standings:
+        return Verdict(WHY_REVOKED, above)
+    undecided = tuple(link for link, told in zip(links, standings, strict=True) if told == UNKNOWN)
+    why = WHY_UNDECIDED if undecided and authorities.mode == STRICT else None
+    return Verdict(why, above, undecided)
 
 
 def _is_for_clients(certificate: x509.Certificate) -> bool:
@@ -146,45 +162,39 @@ def _is_for_clients(certificate: x509.Certificate) -> bool:
     return any(each in wanted for each in usage)
 
 
-def _verify(
-    leaf: x509.Certificate,
-    others: Iterable[x509.Certificate],
-    authorities: Authorities,
-    revocations: bool,
-) -> tuple[int, Verdict]:
-    """OpenSSL's code for what is wrong, and what comes of it."""
-    store = _store(authorities, revocations)
+def _verified(
+    leaf: x509.Certificate, others: Iterable[x509.Certificate], authorities: Authorities
+) -> list[x509.Certificate]:
+    """The certificates from the client's to one of the authorities, whatever has been revoked.
+
+    @raise crypto.X509StoreContextError: there are none.
+    """
+    store = _store(authorities.certificates, authorities.allows_partial)
     wrapped = [crypto.X509.from_cryptography(each) for each in (leaf, *others)]
-    try:
-        found = crypto.X509StoreContext(store, wrapped[0], wrapped[1:]).get_verified_chain()
-    except crypto.X509StoreContextError as error:
-        code: Any = error.errors[0] if error.errors else 0
-        return int(code), Verdict(str(error))
-    above = (each.to_cryptography().fingerprint(hashes.SHA256()) for each in found[1:])
-    return 0, Verdict(None, tuple(above))
+    found = crypto.X509StoreContext(store, wrapped[0], wrapped[1:]).get_verified_chain()
+    return [each.to_cryptography() for each in found]
 
 
 @lru_cache(maxsize=64)
-def _store(authorities: Authorities, revocations: bool) -> crypto.X509Store:
+def _store(certificates: tuple[str, ...], allows_partial: bool) -> crypto.X509Store:
     store = crypto.X509Store()
-    flags = 0
     try:
-        for text in authorities.certificates:
+        for text in certificates:
             for each in x509.load_pem_x509_certificates(text.encode()):
                 store.add_cert(crypto.X509.from_cryptography(each))
-        if revocations and (authorities.revocations or authorities.mode == STRICT):
-            for text in authorities.revocations:
-                store.add_crl(x509.load_pem_x509_crl(text.encode()))
-            flags |= crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL
     except (ValueError, crypto.Error):
-        raise UnusableAuthority(
-            "an authority's certificate or revocation list cannot be read"
-        ) from None
-    if authorities.allows_partial:
-        flags |= crypto.X509StoreFlags.PARTIAL_CHAIN
-    if flags:
-        store.set_flags(flags)
+        raise UnusableAuthority("an authority's certificate cannot be read") from None
+    if allows_partial:
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
     return store
+
+
+@lru_cache(maxsize=64)
+def _lists(texts: tuple[str, ...]) -> tuple[x509.CertificateRevocationList, ...]:
+    try:
+        return tuple(x509.load_pem_x509_crl(text.encode()) for text in texts)
+    except ValueError:
+        raise UnusableAuthority("a revocation list cannot be read") from None
 
 
 def check_revocations(text: str) -> str | None:

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
@@ -197,3 +198,16 @@ def self_signed(*names: str) -> dict[str, Any]:
         "cert": certificate.public_bytes(serialization.Encoding.PEM).decode(),
         "key": private.decode(),
     }
+
+
+def authorities_told(port: int, name: str | None = "localhost") -> list[str]:
+    """The organizations whose certificates a server says are welcome; waits for the handshake."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        plain.settimeout(None)
+        connection = SSL.Connection(context, plain)
+        if name is not None:
+            connection.set_tlsext_host_name(name.encode())
+        connection.set_connect_state()
+        connection.do_handshake()
+        return [str(each.O) for each in connection.get_client_ca_list()]

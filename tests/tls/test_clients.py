@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.threads import deferToThread
 
 from kongtx.conf import from_values
 from kongtx.conf.errors import ConfigurationError
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
 from tests.tls.kit import (
+    authorities_told,
     authority,
     ca_pem,
     client_context,
@@ -95,6 +97,7 @@ async def test_a_listener_has_clients_with_good_certificates_alone(
     for what, make in BAD.items():
         assert await status(port, name, context=make()) is None, what
     assert await status(port, name) == (200 if mode == "optional" else None)
+    assert await deferToThread(authorities_told, port, name) == ["kongtx tests 0"]
     assert len(upstream.received) == (2 if mode == "optional" else 1)
 
 

@@ -20,6 +20,8 @@ from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
 from kongtx.tls.listening import CertificateChooser
 from tests.tls.kit import (
+    authorities_told,
+    ca_pem,
     chain_pem,
     client_context,
     entity,
@@ -162,7 +164,9 @@ async def test_the_certificate_phase_can_ask_and_end_sessions(
             if kong.raw.sni == b"broken.test":
                 raise RuntimeError("broken")
             kong.client.tls.disable_session_reuse()
-            kong.client.tls.request_client_certificate()
+            with pytest.raises(ArgumentError):
+                kong.client.tls.request_client_certificate("nonsense")
+            kong.client.tls.request_client_certificate(ca_pem(1) if config["ask"] else None)
 
         def access(self, config: Any, kong: Any) -> None:
             seen.append(kong.client.tls.get_full_client_certificate_chain())
@@ -180,8 +184,10 @@ async def test_the_certificate_phase_can_ask_and_end_sessions(
     again = await get(port_of(gateway.url), "a.test", context=context, session=first.session)
     assert (first.status, again.status, again.resumed) == (200, 200, False)
     assert seen == [(b"a.test", True), chain_pem(leaf)] * 2
+    port = port_of(gateway.url)
+    assert await deferToThread(authorities_told, port, "b.test") == ["kongtx tests 1"]
     with pytest.raises(ssl.SSLError):
-        await get(port_of(gateway.url), "broken.test")
+        await get(port, "broken.test")
 
 
 @pytest_twisted.ensureDeferred

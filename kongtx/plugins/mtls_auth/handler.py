@@ -16,10 +16,15 @@ from kongtx.entities.credentials import mtls_auth as entities
 from kongtx.http.lines import HeaderBlock
 from kongtx.lib.deferred import then
 from kongtx.pdk.kong import Kong
+from kongtx.pdk.node import Node
 from kongtx.plugins.authentication import AuthenticationPlugin, Entity, Identity, Refused
+from kongtx.plugins.mtls_auth.revocation import Revocations, RevocationSettings
 from kongtx.plugins.mtls_auth.schema import subschema
 from kongtx.tls.errors import UnusableAuthority
 from kongtx.tls.peer import (
+    STRICT,
+    WHY_REVOKED,
+    WHY_UNDECIDED,
     Authorities,
     CertificateFacts,
     Verdict,
@@ -27,6 +32,7 @@ from kongtx.tls.peer import (
     fingerprint_of,
     verdict_of,
 )
+from kongtx.tls.revocation import REVOKED, UNKNOWN
 
 #: Outcomes that are remembered by each configuration.
 _REMEMBERED = 4096
@@ -41,10 +47,12 @@ _Chain = tuple[bytes, ...]
 class _Prepared:
     """A configuration, and what came of the certificates that it has met.
 
+    @ivar asking: how authorities are asked what they have revoked.
     @ivar outcomes: until when (seconds) the verdict on a chain is known, for authorities.
     """
 
     config: Mapping[str, Any]
+    asking: RevocationSettings
     outcomes: dict[tuple[bytes, Authorities], tuple[float, Verdict]] = attrs.Factory(dict)
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -66,7 +74,11 @@ class MutualTLSAuth(AuthenticationPlugin):
 
     def prepare(self, config: Mapping[str, Any]) -> _Prepared:
         """The configuration, with nothing remembered yet."""
-        return _Prepared(config)
+        return _Prepared(config, RevocationSettings.of(config))
+
+    def init_worker(self, node: Node) -> None:
+        """Begin with no knowledge of revocations."""
+        node.shared[Revocations] = Revocations(node)
 
     def identify(self, config: _Prepared, kong: Kong) -> Any:
         """See L{AuthenticationPlugin.identify}."""
@@ -92,7 +104,7 @@ class MutualTLSAuth(AuthenticationPlugin):
             config["revocation_check_mode"],
             config["allow_partial_chain"],
         )
-        verdict = _outcome(chain, authorities, config, kong)
+        verdict = await _outcome(chain, authorities, config, kong)
         if verdict.why is not None:
             kong.client.tls.set_client_verify(f"FAILED:{verdict.why}")
             kong.log.info("a client's certificate is refused: {why}", why=verdict.why)
@@ -110,7 +122,9 @@ class MutualTLSAuth(AuthenticationPlugin):
         return identity
 
 
-def _outcome(chain: _Chain, authorities: Authorities, config: _Prepared, kong: Kong) -> Verdict:
+async def _outcome(
+    chain: _Chain, authorities: Authorities, config: _Prepared, kong: Kong
+) -> Verdict:
     """What comes of a certificate; looked at again when C{cache_ttl} is over."""
     now = kong.node.clock.seconds()
     # Anybody can send many long chains: what is kept of them must be short.
@@ -123,10 +137,28 @@ def _outcome(chain: _Chain, authorities: Authorities, config: _Prepared, kong: K
     except UnusableAuthority as error:
         kong.log.err("no client's certificate can be verified: {error}", error=str(error))
         return Verdict("no usable authority")
+    if verdict.undecided:
+        verdict = await _told_by_issuers(verdict, authorities.mode, config, kong)
+        if verdict.why is not None and verdict.undecided:
+            return verdict  # which may be another a moment later
     if len(config.outcomes) >= _REMEMBERED:
         config.outcomes.clear()
     config.outcomes[key] = now + config["cache_ttl"], verdict
     return verdict
+
+
+async def _told_by_issuers(verdict: Verdict, mode: str, config: _Prepared, kong: Kong) -> Verdict:
+    """A verdict with what the issuers tell of the certificates of which the lists told nothing."""
+    revocations = kong.node.shared[Revocations]
+    undecided = []
+    for link in verdict.undecided:
+        told = await revocations.standing(link, config.asking)
+        if told == REVOKED:
+            return Verdict(WHY_REVOKED, verdict.authorities)
+        if told == UNKNOWN:
+            undecided.append(link)
+    why = WHY_UNDECIDED if undecided and mode == STRICT else None
+    return Verdict(why, verdict.authorities, tuple(undecided))
 
 
 _fingerprint = lru_cache(maxsize=256)(fingerprint_of)

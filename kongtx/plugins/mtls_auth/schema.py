@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from kongtx.plugins.typedefs import protocols_tls
-from kongtx.schema import Field, Subschema, array, boolean, number, record, string
+from kongtx.schema import (
+    Field,
+    Subschema,
+    array,
+    boolean,
+    mutually_required,
+    number,
+    record,
+    string,
+)
 from kongtx.schema import typedefs as t
 from kongtx.tls.peer import IGNORE_CA_ERROR, SKIP, STRICT, check_revocations
 
@@ -24,6 +33,11 @@ def _config() -> Field:
                 required=True, one_of=[SKIP, IGNORE_CA_ERROR, STRICT], default=IGNORE_CA_ERROR
             ),
             "cache_ttl": number(required=True, default=60),
+            "cert_cache_ttl": number(required=True, default=60000, between=[0, 86_400_000]),
+            "http_timeout": number(required=True, default=30000, gt=0),
+            "http_proxy_host": t.host(),
+            "http_proxy_port": t.port(),
+            "send_ca_dn": boolean(required=True, default=False),
         }
     )
 
@@ -31,5 +45,6 @@ def _config() -> Field:
 def subschema() -> Subschema:
     """What plugins named mtls-auth put in place of the common fields."""
     return Subschema(
-        {"consumer": t.no_consumer(), "protocols": protocols_tls(), "config": _config()}
+        {"consumer": t.no_consumer(), "protocols": protocols_tls(), "config": _config()},
+        entity_checks=[mutually_required("config.http_proxy_host", "config.http_proxy_port")],
     )

@@ -18,14 +18,14 @@ from kongtx.runtime.certificates import client_pair, configured_pairs
 from kongtx.runtime.errors import ListenError
 from kongtx.runtime.listeners import Listener
 from kongtx.runtime.node.snapshot import Rows
-from kongtx.tls.asking import AskedNames, asked_names
+from kongtx.tls.asking import AskedNames, Welcome, asked_names
 from kongtx.tls.certificates import ServerCertificates, pairs_of
 from kongtx.tls.client import ClientMaterial
 from kongtx.tls.clients import ClientVerification
 from kongtx.tls.contexts import server_context
 from kongtx.tls.errors import TLSError
 from kongtx.tls.expiry import CertificateInUse, report_expiry
-from kongtx.tls.handshake import Handshake
+from kongtx.tls.handshake import Handshake, authority_names
 from kongtx.tls.interfaces import IServerNames
 from kongtx.tls.listening import CertificateChooser, Hook, SharedTickets
 from kongtx.tls.pairs import Pair
@@ -92,6 +92,7 @@ class ListenerTLS:
         self._of_plugins: dict[str, Pair] = {}
         self._wanting = wanting
         self._asked = AskedNames()
+        self._welcome: dict[frozenset[str], openssl.AuthorityNames] = {}
         self._listeners: list[Listener] = []
         self._rows: Rows = {}
         self._tickets: SharedTickets | None = None
@@ -154,9 +155,11 @@ class ListenerTLS:
                 )
         if touched["certificates"] or touched["ca_certificates"]:
             self._rows = rows
+            self._welcome.clear()
         if touched["plugins"] or touched["routes"]:
             plugins, routes = rows["plugins"].values(), rows["routes"].values()
             self._asked = asked_names(plugins, routes, self._wanting)
+            self._welcome.clear()
             self.set_hook(self._ask, bool(self._asked))
 
     def set_hook(self, hook: Hook, on: bool) -> None:
@@ -169,8 +172,20 @@ class ListenerTLS:
             self.hooks.remove(hook)
 
     def _ask(self, handshake: Handshake) -> None:
-        if self._asked.asks(handshake.server_name):
-            handshake.request_client_certificate()
+        name = handshake.server_name
+        if self._asked.asks(name):
+            handshake.request_client_certificate(self._names_of(self._asked.welcome(name)))
+
+    def _names_of(self, welcome: Welcome) -> openssl.AuthorityNames | None:
+        """Names of authorities as handshakes tell them; L{None} if nobody is to be named."""
+        if welcome is None:
+            return None
+        names = self._welcome.get(welcome)
+        if names is None:
+            known = self._rows.get("ca_certificates", {})
+            texts = [known[key]["cert"] for key in sorted(welcome) if key in known]
+            names = self._welcome[welcome] = authority_names(texts)
+        return names
 
     def warn_of_expiry(self, now: datetime.datetime) -> None:
         """Log which certificates have expired or are about to, and which cannot be read."""

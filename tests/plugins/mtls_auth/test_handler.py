@@ -69,6 +69,16 @@ def test_revocations_count_as_the_mode_says(
     assert refusal_of(chain, Authorities((ca_pem(),), lists, mode)) == why
 
 
+def test_an_authority_in_between_that_is_revoked_counts_although_the_leafs_list_is_missing() -> (
+    None
+):
+    child = authority().create_child_ca()
+    chain, revoking = chain_of(child.issue_cert("client.test")), [child.cert_pem.bytes()]
+    lists = (crl_pem(authority(), revoking),)
+    assert refusal_of(chain, Authorities((ca_pem(),), lists)) == "certificate revoked"
+    assert refusal_of(chain, Authorities((ca_pem(),), (crl_pem(authority(), []),))) is None
+
+
 def test_what_cannot_be_read_is_no_authority() -> None:
     with pytest.raises(UnusableAuthority):
         refusal_of(GOOD, Authorities(("nonsense",)))

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest_twisted
+from twisted.internet.threads import deferToThread
 
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
 from tests.plugins.proxied import declared
 from tests.tls.kit import (
+    authorities_told,
     authority,
     ca_pem,
     client_context,
@@ -184,3 +186,24 @@ async def test_a_default_consumer_is_who_nobody_knows(
     await gateway.admin.request("DELETE", "/consumers/guest")
     assert (await get(port, context=showing("nobody.test"))).status == 401
     assert errors == ["default_consumer guest does not exist"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_clients_are_told_whose_certificates_are_welcome_if_so_configured(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(entities(upstream, send_ca_dn=True), **LISTEN)
+    port = port_of(gateway.url)
+    assert await deferToThread(authorities_told, port) == ["kongtx tests 0"]
+    assert (await get(port, context=showing("client.test"))).status == 200
+    await gateway.store["ca_certificates"].update(CA, {"cert": ca_pem(1)})
+    assert await deferToThread(authorities_told, port) == ["kongtx tests 1"]
+    # Another plugin takes certificates of anybody.
+    await gateway.admin.post("/plugins", json={"name": "tls-handshake-modifier"})
+    assert await deferToThread(authorities_told, port) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_clients_are_told_nothing_else(make_gateway: Make, upstream: Upstream) -> None:
+    gateway = await make_gateway(entities(upstream), **LISTEN)
+    assert await deferToThread(authorities_told, port_of(gateway.url)) == []
