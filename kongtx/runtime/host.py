@@ -22,8 +22,10 @@ from kongtx.runtime.logs import Logs
 from kongtx.runtime.timers import Timers
 
 #: The channel of the runtime's own events. C{log_level} with C{{"level", "timeout_s"}} changes the
-#: level of every worker; C{worker_lost} comes to one worker after another has died.
+#: level of every worker; with L{DRAINING} all report that the node is to be sent no more traffic;
+#: C{worker_lost} comes to one worker after another has died.
 RUNTIME_CHANNEL = "runtime"
+DRAINING = "draining"
 
 log = Logger()
 
@@ -84,6 +86,7 @@ class NodeHost:
         listeners: Sequence[Listener],
         worker_id: int,
         worker_count: int,
+        generation: int,
     ) -> None:
         self._conf = conf
         self._clock = clock
@@ -101,6 +104,7 @@ class NodeHost:
             leases=leases,
             worker_id=worker_id,
             worker_count=worker_count,
+            generation=generation,
             clock=clock,
             logs=logs,
             timers=self.timers,

@@ -43,6 +43,7 @@ class NodeContext:
     @ivar leases: what one worker of the node does at a time.
     @ivar worker_id: 0 to C{worker_count - 1}; the same again after a respawn and a reload.
     @ivar worker_count: how many workers the node has.
+    @ivar generation: counts the reloads, from 1; the same again after a respawn.
     @ivar clock: the reactor.
     @ivar logs: access logs (L{Logs.access_log}) and the log level (C{logs.control}).
     @ivar timers: jobs by name; stopped by the worker.
@@ -54,6 +55,7 @@ class NodeContext:
     leases: ILeases
     worker_id: int
     worker_count: int
+    generation: int
     clock: Any
     logs: Logs
     timers: Timers

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from kongtx.conf import Configuration, from_values
@@ -33,6 +34,9 @@ PROPERTIES: Mapping[str, Any] = {
     "admin_access_log": "off",
     "dns_resolver": "127.0.0.1:1",
 }
+
+#: Each is a new start, whatever process it is in.
+_generations = count(1)
 
 
 def _bus(reactor: Any) -> LocalEventBus:
@@ -123,6 +127,7 @@ class GatewayUnderTest:
             listeners=[Listener(b.kind, b.listen, b.sockets) for b in listeners.bound],
             worker_id=0,
             worker_count=1,
+            generation=next(_generations),
         )
         gateway = cls(conf, host, listeners)
 

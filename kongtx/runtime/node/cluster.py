@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 
-from kongtx.cache.shared import process_start
 from kongtx.cluster.events import ClusterEvents, NoClusterEvents, life_of
 from kongtx.conf import Configuration
 from kongtx.db.interfaces import IClusterLog
 from kongtx.db.store import Store
 from kongtx.lib import ids
 from kongtx.runtime.interfaces import NodeContext
-from kongtx.runtime.node.identity import node_id
+from kongtx.runtime.node.identity import master_of, node_id
 from kongtx.runtime.node.invalidation import announcer
 
 
@@ -63,6 +61,4 @@ def node_name(conf: Configuration) -> str:
     Not the node's id alone: two nodes that were given the same, such as by a copied prefix, would
     take each other's events for their own, and miss them.
     """
-    master = os.getpid() if conf.worker_count == 0 else os.getppid()
-    start = process_start(master)
-    return ids.uuid5(node_id(conf), f"{socket.gethostname()} {master} {start}")
+    return ids.uuid5(node_id(conf), f"{socket.gethostname()} {master_of(conf)}")

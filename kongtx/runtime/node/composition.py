@@ -56,7 +56,7 @@ from kongtx.runtime.logs.web import log_site
 from kongtx.runtime.node.changes import STORE_CHANNEL, Changes
 from kongtx.runtime.node.cluster import make_cluster_events
 from kongtx.runtime.node.declarative import DeclarativeLoader
-from kongtx.runtime.node.identity import cluster_id, node_id
+from kongtx.runtime.node.identity import cluster_id, master_pid, node_id
 from kongtx.runtime.node.nodeinfo import NodeInfo
 from kongtx.runtime.node.outage import DatabaseAccess, wants_copy
 from kongtx.runtime.node.schemas import make_registry
@@ -127,7 +127,9 @@ class GatewayNode(MultiService):
             lru_size=10_000,
         )
         self.declarative = (
-            DeclarativeLoader(self.store, conf, self._replaced) if conf.database == "off" else None
+            DeclarativeLoader(self.store, conf, context.generation, self._replaced)
+            if conf.database == "off"
+            else None
         )
         self.cluster_events = make_cluster_events(self.store, context, self._resync)
 
@@ -406,7 +408,7 @@ class GatewayNode(MultiService):
     def _make_read_store(self) -> Store:
         connector: Any = self.store.connector
         if IReplicated.providedBy(connector):
-            connector.share_knowledge(prefix.shared_position(self.conf, _master(self.conf)))
+            connector.share_knowledge(prefix.shared_position(self.conf, master_pid(self.conf)))
         read_store = self.store.at_replica()
         if read_store is self.store and wants_copy(self.conf, self.store):
             read_store = self.store.reading_from(connector)
@@ -441,15 +443,10 @@ def build_node(context: NodeContext) -> GatewayNode:
 
 def open_memory(conf: Configuration, worker_id: int) -> SharedMemory:
     """The memory that the workers of this node share, for as long as their master lives."""
-    master = _master(conf)
+    master = master_pid(conf)
     if worker_id == 0:
         prefix.remove_shared_memory(conf, but=master)
     return SharedMemory(prefix.shared_memory(conf, master), conf.mem_cache_size_bytes)
-
-
-def _master(conf: Configuration) -> int:
-    """The process id of this worker's master."""
-    return os.getpid() if conf.worker_count == 0 else os.getppid()
 
 
 def _make_pool(conf: Configuration, reactor: Any, tls: ITLSConnector) -> IUpstreamPool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -29,6 +30,7 @@ from kongtx.db.declarative import (
 from kongtx.db.interfaces import ISnapshotLoader
 from kongtx.db.store import Store
 from kongtx.errors import KongtxError
+from kongtx.runtime.node.identity import master_of
 
 Entity = dict[str, Any]
 
@@ -39,18 +41,33 @@ class DeclarativeFileError(KongtxError):
     """The file or text that the configuration names is not acceptable; says where and why."""
 
 
+@attrs.frozen
+class _Configured:
+    """The configuration that properties name; C{what} it is called in errors."""
+
+    filename: str | None
+    content: bytes
+    what: str
+
+
 @implementer(IDeclarativeLoader)
 class DeclarativeLoader:
     """Loads declarative configurations into a connector that keeps nothing else.
 
+    @param generation: of this worker; see L{kongtx.runtime.interfaces.NodeContext}.
     @param loaded: called when another configuration is in force; what it returns is waited for.
     """
 
     def __init__(
-        self, store: Store, conf: Configuration, loaded: Callable[[], Deferred[None]]
+        self,
+        store: Store,
+        conf: Configuration,
+        generation: int,
+        loaded: Callable[[], Deferred[None]],
     ) -> None:
         self._store = store
         self._conf = conf
+        self._generation = generation
         self._loaded = loaded
         self._connector = ISnapshotLoader(store.connector)
         self._format = DeclarativeFormat(store.registry)
@@ -58,37 +75,50 @@ class DeclarativeLoader:
     async def load_configured(self) -> None:
         """Load what C{declarative_config} or C{declarative_config_string} names, if either does.
 
-        The first worker that comes loads it for the node; the others find it done.
+        The first worker of a generation loads it for the node. The others find it done, and so does
+        one that is started again: what was loaded since stays in force.
 
         @raise DeclarativeFileError: if it is not acceptable.
         """
-        path, text = self._conf.declarative_config, self._conf.declarative_config_string
-        if path:
-            name: str | None = path
-            try:
-                content: bytes = Path(path).read_bytes()
-            except OSError as error:
-                raise DeclarativeFileError(
-                    f"declarative_config: cannot read {path}: {error.strerror}"
-                ) from error
-            what = f"declarative config file {path}"
-        elif text:
-            name, content, what = None, text.encode(), "declarative string"
-        else:
+        configured = self._configured()
+        if configured is None:
             return
+        mark = f"{master_of(self._conf)} {self._generation}\n".encode()
         lock = os.open(self._conf.prefixed("declarative.lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             # Workers start side by side and wait here for each other; nothing else runs yet.
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if await self._connector.digest() == content_hash(content):
-                return
-            try:
-                declared = self._format.parse_text(content, self._store.context(), filename=name)
-            except DeclarativeError as error:
-                raise DeclarativeFileError(f"error parsing {what}:\n{error.tree()}") from error
-            await self._connector.load(self._stored(declared), declared.hash)
+            if os.pread(lock, len(mark) + 1, 0) != mark:
+                await self._begin_with(configured)
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, mark, 0)
         finally:
             os.close(lock)
+
+    def _configured(self) -> _Configured | None:
+        path, text = self._conf.declarative_config, self._conf.declarative_config_string
+        if path:
+            try:
+                content = Path(path).read_bytes()
+            except OSError as error:
+                raise DeclarativeFileError(
+                    f"declarative_config: cannot read {path}: {error.strerror}"
+                ) from error
+            return _Configured(path, content, f"declarative config file {path}")
+        return _Configured(None, text.encode(), "declarative string") if text else None
+
+    async def _begin_with(self, configured: _Configured) -> None:
+        if await self._connector.digest() == content_hash(configured.content):
+            return
+        try:
+            declared = self._format.parse_text(
+                configured.content, self._store.context(), filename=configured.filename
+            )
+        except DeclarativeError as error:
+            raise DeclarativeFileError(
+                f"error parsing {configured.what}:\n{error.tree()}"
+            ) from error
+        await self._connector.load(self._stored(declared), declared.hash)
 
     def digest(self) -> Deferred[str]:
         """The digest of the configuration in force; 32 zeros when it is empty."""

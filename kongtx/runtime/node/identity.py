@@ -1,9 +1,10 @@
-"""Who a node is: an id that outlives restarts."""
+"""Who a node is: an id that outlives restarts, and a master that does not."""
 
 from __future__ import annotations
 
 import os
 
+from kongtx.cache.shared import process_start
 from kongtx.conf import Configuration
 from kongtx.db.errors import PrimaryKeyViolationError
 from kongtx.db.store import Store
@@ -30,6 +31,17 @@ def node_id(conf: Configuration) -> str:
     finally:
         os.unlink(draft)
     return made
+
+
+def master_pid(conf: Configuration) -> int:
+    """The process id of this worker's master."""
+    return os.getpid() if conf.worker_count == 0 else os.getppid()
+
+
+def master_of(conf: Configuration) -> str:
+    """What this worker's master is called, and no other process of this machine since its boot."""
+    master = master_pid(conf)
+    return f"{master} {process_start(master)}"
 
 
 def _read(path: str) -> str | None:

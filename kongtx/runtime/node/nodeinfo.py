@@ -20,15 +20,13 @@ from kongtx.health.errors import HealthError
 from kongtx.lib.memory import resident_bytes
 from kongtx.router.inspection.explain import explain_url
 from kongtx.router.inspection.lint import lint_json
-from kongtx.runtime.host import RUNTIME_CHANNEL, change_log_level
+from kongtx.runtime.host import DRAINING, RUNTIME_CHANNEL, change_log_level
 
 if TYPE_CHECKING:
     from kongtx.runtime.node.composition import GatewayNode
 
 #: Seconds after which the workers' process ids are asked for again.
 _PIDS_EVERY = 5.0
-#: The channel and event by which one worker tells the others that the node drains.
-_DRAINING = "draining"
 #: The cluster's channel by which one node changes the log level of the others.
 _LOG_LEVEL = "log_level"
 #: The question what a worker says of itself.
@@ -49,7 +47,7 @@ class NodeInfo:
         self._pids: dict[str, Any] = {"master": os.getppid(), "workers": [os.getpid()]}
         self._draining = False
         self._lints: Flights[dict[str, Any]] = Flights()
-        self._end = self._context.bus.subscribe(RUNTIME_CHANNEL, _DRAINING, self._on_draining)
+        self._end = self._context.bus.subscribe(RUNTIME_CHANNEL, DRAINING, self._on_draining)
         node.cluster_events.subscribe(_LOG_LEVEL, self._level_elsewhere, "node")
         self._context.bus.serve(_WORKER, self._worker)  # type: ignore[attr-defined]
         self._context.timers.every("admin.pids", _PIDS_EVERY, self._ask_pids)
@@ -182,7 +180,7 @@ class NodeInfo:
     def drain(self) -> Deferred[None]:
         """See L{INodeInfo.drain}."""
         self._draining = True
-        return self._context.bus.publish(RUNTIME_CHANNEL, _DRAINING)
+        return self._context.bus.publish(RUNTIME_CHANNEL, DRAINING)
 
     # -- routes ----------------------------------------------------------------------------------
     def explain(

@@ -65,6 +65,7 @@ class SingleProcess:
         self._progress = progress
         self._current: _Run | None = None
         self._leaving: list[_Run] = []
+        self._generation = 0
 
     def pids(self) -> list[int]:
         """See L{IEngine.pids}."""
@@ -94,6 +95,7 @@ class SingleProcess:
             leaving.addCallback(lambda _: self._leaving.remove(old))
 
     def _make(self, conf: Configuration, listeners: ListenerSet) -> _Run:
+        self._generation += 1
         bus = LocalEventBus(self._reactor, pid=os.getpid())
         bus.serve("runtime.pids", lambda data, peer: self._pids())
         bus.serve("runtime.waiting", lambda data, peer: self._progress(data))
@@ -107,6 +109,7 @@ class SingleProcess:
             listeners=[Listener(each.kind, each.listen, each.sockets) for each in listeners.bound],
             worker_id=0,
             worker_count=1,
+            generation=self._generation,
         )
         return _Run(host, bus, conf.nginx_main_worker_shutdown_timeout_seconds)
 

@@ -26,7 +26,7 @@ from kongtx.events.bus import EventBus
 from kongtx.events.leases import BusLeases
 from kongtx.lib.loglevel import notice
 from kongtx.runtime import heap
-from kongtx.runtime.host import NodeHost, find_builder, set_level
+from kongtx.runtime.host import RUNTIME_CHANNEL, NodeHost, find_builder
 from kongtx.runtime.interfaces import NodeBuilder
 from kongtx.runtime.listeners import inherit
 from kongtx.runtime.logs import Logs
@@ -99,6 +99,7 @@ class Worker:
             listeners=self._listeners,
             worker_id=launch.worker_id,
             worker_count=launch.worker_count,
+            generation=launch.generation,
         )
 
     def run(self, build: NodeBuilder) -> None:
@@ -129,9 +130,8 @@ class Worker:
         self.bus.startService()
         await self.bus.when_connected().addTimeout(MASTER_TIMEOUT, self._reactor)
         await self._host.start(build)
-        changed_level = await self.bus.call("runtime.ready")
-        if changed_level is not None:
-            set_level(self.logs, changed_level)
+        for event, data in await self.bus.call("runtime.ready"):
+            self.bus.publish_local(RUNTIME_CHANNEL, event, data)
         os.close(REPORT_FD)
         heap.resume()
         notice(log, "worker {worker} is ready", worker=self._launch.worker_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, maybeDeferred
@@ -15,7 +15,7 @@ from kongtx.conf import Configuration
 from kongtx.events.broker import EventBroker
 from kongtx.events.link import Peer
 from kongtx.lib.loglevel import notice
-from kongtx.runtime.host import RUNTIME_CHANNEL, set_level
+from kongtx.runtime.host import DRAINING, RUNTIME_CHANNEL, set_level
 from kongtx.runtime.listeners import ListenerSet
 from kongtx.runtime.logs import Logs
 from kongtx.runtime.prefix import events_socket
@@ -61,6 +61,7 @@ class Workers:
         self._number = 0
         self._current: Generation | None = None
         self._leaving: list[Generation] = []
+        self._draining: Generation | None = None
         self.broker = EventBroker(reactor, events_socket(conf))
         self.broker.serve("runtime.ready", self._worker_is_ready)
         self.broker.serve("runtime.pids", lambda data, peer: self._pids(peer))
@@ -69,15 +70,27 @@ class Workers:
         self.broker.subscribe(
             RUNTIME_CHANNEL, "log_level", lambda data, *_: set_level(self._logs(), data)
         )
+        self.broker.subscribe(RUNTIME_CHANNEL, DRAINING, self._is_drained)
 
-    def _worker_is_ready(self, data: Any, peer: Peer) -> dict[str, Any] | None:
-        if not any(each.worker_is_ready(peer.pid) for each in self._generations()):
+    def _is_drained(self, _data: Any, _channel: str, _event: str, _worker: int) -> None:
+        # Those of the next generation begin anew, as after a reload of Kong.
+        self._draining = self._current
+
+    def _worker_is_ready(self, data: Any, peer: Peer) -> list[tuple[str, Any]]:
+        generation = next(
+            (each for each in self._generations() if each.worker_is_ready(peer.pid)), None
+        )
+        if generation is None:
             log.warn("a process that is no worker says it is ready: {pid}", pid=peer.pid)
-        # A worker that was started again has missed a change of the level.
+        return list(self._missed(generation))
+
+    def _missed(self, generation: Generation | None) -> Iterator[tuple[str, Any]]:
+        """The runtime's events, with their data, that a worker started again has not heard."""
         control = self._logs().control
-        if control.level is control.configured:
-            return None
-        return {"level": control.level.label, "timeout_s": control.remaining_s()}
+        if control.level is not control.configured:
+            yield "log_level", {"level": control.level.label, "timeout_s": control.remaining_s()}
+        if generation is not None and generation is self._draining:
+            yield DRAINING, None
 
     def _asked_to(self, reload: Callable[[], object]) -> None:
         """A worker asks to be replaced: it gets its answer first."""
