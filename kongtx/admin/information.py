@@ -242,10 +242,9 @@ def _sizes(call: Call) -> Callable[[int], Any]:
     unit = call.first("unit")
     unit = "m" if unit is None else unit
     scale = infer_value(call.first("scale"), _NUMBER)
-    scale = scale if isinstance(scale, (int, float)) else 2
-    digits = int(scale)
+    digits = scale if isinstance(scale, (int, float)) else 2
     try:
-        shown_size(0, unit, digits if scale >= 0 else -1)
+        shown_size(0, unit, digits)
     except ValueError as error:
         raise abort(400, str(error)) from None
     return lambda size: shown_size(size, unit, digits)

@@ -56,7 +56,8 @@ class Levels:
         if entry is None or entry.expires <= self._now():
             return None
         self.statistics.l2_hits += 1
-        value = self._promote(key, self._value_of(entry), entry.expires, options)
+        value = _made(self._value_of(entry), options)
+        self.live.set(key, value, entry.expires)
         return Found(value, STALE if entry.stale else L2)
 
     def peek(self, key: str, stale: bool) -> Peeked | None:
@@ -88,9 +89,7 @@ class Levels:
         """
         if ttl is None:
             ttl = options.neg_ttl if value is None else options.ttl
-        held = value
-        if value is not None and options.serializer is not None:
-            held = options.serializer(value)
+        held = _made(value, options)
         if ttl < 0 or spoiled:
             return held
         expires = self._now() + ttl if ttl else math.inf
@@ -100,14 +99,19 @@ class Levels:
         return held
 
     def resurrect(self, key: str, options: Options) -> Found | None:
-        """Bring an expired value back for a while, after its loader failed."""
+        """Bring an expired value back for a while, after its loader failed.
+
+        @raise Exception: the serializer's.
+        """
         entry = self._memory.get(self._key(key))
         if entry is None or options.resurrect_ttl is None:
             return None
         expires = self._now() + options.resurrect_ttl
+        value = _made(self._value_of(entry), options)
         self._memory.put(self._key(key), entry.payload, expires, stale=True)
+        self.live.set(key, value, expires)
         self.statistics.resurrected += 1
-        return Found(self._promote(key, self._value_of(entry), expires, options), STALE)
+        return Found(value, STALE)
 
     def delete(self, key: str) -> None:
         """Drop a key from the second level."""
@@ -125,14 +129,15 @@ class Levels:
         """Let everything at the second level have expired now."""
         self._memory.expire(self._prefix, self._now())
 
-    def _promote(self, key: str, value: Any, expires: float, options: Options) -> Any:
-        if value is not None and options.serializer is not None:
-            value = options.serializer(value)
-        self.live.set(key, value, expires)
-        return value
-
     def _key(self, key: str) -> bytes:
         return self._prefix + key.encode()
 
     def _value_of(self, entry: Entry) -> Any:
         return None if entry.payload is None else self._decode(entry.payload)
+
+
+def _made(value: Any, options: Options) -> Any:
+    """What the first level holds of a value."""
+    if value is None or options.serializer is None:
+        return value
+    return options.serializer(value)

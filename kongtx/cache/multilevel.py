@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, fail, gatherResults, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -229,7 +229,10 @@ class MultiLevelCache:
         args: tuple[Any, ...],
         options: Options,
     ) -> Found | Deferred[Found]:
-        found = self._levels.find(key, options)
+        try:
+            found = self._levels.find(key, options)
+        except Exception:  # the serializer's
+            return fail()
         if found is not None:
             return found
         if load is None:

@@ -66,38 +66,40 @@ class Pending:
         """Load if the lock is to be had, else look again a little later."""
         if self._levels.lock(self._key):
             # Another worker may have finished between our look and our lock.
-            found = self._levels.find(self._key, self._options)
-            if found is not None:
-                self._levels.unlock(self._key)
-                self._finish(found)
+            made = self._look()
+            if made is None:
+                self._run()
                 return
-            self._run()
-            return
-        if self._waited >= self._options.lock_timeout:
+            self._levels.unlock(self._key)
+            self._end(made)
+        elif self._waited >= self._options.lock_timeout:
             self._give_up()
-            return
-        self._delayed = self._clock.callLater(self._wait, self._look_again)
+        else:
+            self._delayed = self._clock.callLater(self._wait, self._look_again)
 
     def _look_again(self) -> None:
         self._delayed = None
         self._waited += self._wait
         self._wait = min(self._wait * 2, _LONGEST_WAIT)
+        made = self._look()
+        if made is None:
+            self.start()
+        else:
+            self._end(made)
+
+    def _look(self) -> Found | Failure | None:
+        """What another worker has made meanwhile, or why it is of no use here."""
         try:
-            found = self._levels.find(self._key, self._options)
-            if found is None:
-                self.start()
-                return
+            return self._levels.find(self._key, self._options)
         except Exception:  # the serializer's
-            self._fail(Failure())
-            return
-        self._finish(found)
+            return Failure()
 
     def _give_up(self) -> None:
         held = self._levels.peek(self._key, stale=True)
         if held is not None and self._options.resurrect_ttl is not None:
-            self._finish(Found(held.value, STALE))
+            self._end(Found(held.value, STALE))
         else:
-            self._fail(Failure(LockTimeout(self._key, self._options.lock_timeout)))
+            self._end(Failure(LockTimeout(self._key, self._options.lock_timeout)))
 
     def _run(self) -> None:
         self._levels.statistics.loads += 1
@@ -116,43 +118,40 @@ class Pending:
 
     def _loaded(self, result: Any) -> None:
         value, ttl = (result.value, result.ttl) if isinstance(result, Loaded) else (result, None)
+        outcome: Found | Failure
         try:
             held = self._levels.hold(self._key, value, self._options, ttl, spoiled=self.spoiled)
+            outcome = Found(held, LOADER)
         except Exception:  # the serializer's, or a value that cannot be encoded
-            self._levels.unlock(self._key)
-            self._fail(Failure())
-            return
+            outcome = Failure()
         self._levels.unlock(self._key)
-        self._finish(Found(held, LOADER))
+        self._end(outcome)
 
     def _load_failed(self, failure: Failure) -> None:
         self._levels.statistics.load_errors += 1
         found = None
         try:
             found = self._levels.resurrect(self._key, self._options)
-        finally:
-            self._levels.unlock(self._key)
-        if found is None:
-            self._fail(failure)
-            return
-        self._log.warn(
-            "cache key {key}: its loader failed ({error}); the expired value serves on",
-            key=self._key,
-            error=failure.getErrorMessage(),
-        )
-        self._finish(found)
+        except Exception as error:  # the serializer's
+            self._log.debug(
+                "cache key {key}: the expired value is of no use: {error}",
+                key=self._key,
+                error=str(error),
+            )
+        self._levels.unlock(self._key)
+        if found is not None:
+            self._log.warn(
+                "cache key {key}: its loader failed ({error}); the expired value serves on",
+                key=self._key,
+                error=failure.getErrorMessage(),
+            )
+        self._end(found or failure)
 
-    def _finish(self, found: Found) -> None:
+    def _end(self, outcome: Found | Failure) -> None:
         self._over()
         askers, self._askers = self._askers, []
         for asker in askers:
-            asker.callback(found)
-
-    def _fail(self, failure: Failure) -> None:
-        self._over()
-        askers, self._askers = self._askers, []
-        for asker in askers:
-            asker.errback(failure)
+            asker.callback(outcome)
 
     def cancel(self) -> None:
         """Stop waiting or loading."""

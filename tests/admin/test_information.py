@@ -81,7 +81,9 @@ async def test_the_status_shows_sizes_in_a_unit(
     [
         ("unit=x", "invalid unit 'x' (expected 'k/K', 'm/M', or 'g/G')"),
         ("scale=-1", "scale must be equal or greater than 0"),
-        ("scale=1e30", "scale must be equal or greater than 0"),
+        ("scale=1e30", "scale must be equal or less than 99"),
+        ("scale=1e400", "scale must be equal or less than 99"),
+        ("scale=-1e400", "scale must be equal or greater than 0"),
     ],
 )
 @pytest_twisted.ensureDeferred

@@ -250,6 +250,40 @@ def test_a_serializers_error_is_the_askers_and_nothing_is_held(node: Node) -> No
     assert result(cache.get("k", Loader(), options=Options())) == "value"
 
 
+def test_an_expired_value_of_no_use_leaves_the_askers_the_loaders_error(node: Node) -> None:
+    def broken(value: str) -> str:
+        raise ValueError("cannot make it")
+
+    one, other = node.worker(ttl=1), node.worker(serializer=broken, resurrect_ttl=10)
+    one.set("k", "old")
+    node.clock.advance(2)
+    with pytest.raises(RuntimeError, match="down"):
+        result(other.get("k", Loader(fail(RuntimeError("down")))))
+    with pytest.raises(RuntimeError, match="down"):
+        result(other.get("k", Loader(RuntimeError("down"))))
+    assert node.memory.lock(b"main:k")
+
+
+def test_a_value_of_no_use_that_appears_with_the_lock_is_the_askers_error(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(value: str) -> str:
+        raise ValueError("cannot make it")
+
+    one, other = node.worker(), node.worker(serializer=broken)
+    lock = node.memory.lock
+
+    def made_meanwhile(*args: Any) -> bool:
+        one.set("k", "value")
+        return lock(*args)
+
+    monkeypatch.setattr(node.memory, "lock", made_meanwhile)
+    with pytest.raises(ValueError, match="cannot make it"):
+        result(other.get("k", Loader()))
+    assert lock(b"main:k")
+    assert other.get("k", Loader(), options=Options()) == "value"
+
+
 def test_a_value_that_cannot_be_encoded_is_the_askers_error(node: Node) -> None:
     cache = node.worker()
     with pytest.raises(TypeError):

@@ -186,6 +186,22 @@ def test_top_level_entities_refer_by_name_or_id(reference: Any) -> None:
     assert only(configuration, "routes")["service"] == {"id": SERVICE}
 
 
+@pytest.mark.parametrize("reference", [ID.upper(), ID, {"id": ID.upper()}])
+def test_an_id_is_the_same_in_either_case(reference: Any) -> None:
+    services = [{"id": ID.upper(), "host": "h"}]
+    configuration = load(
+        {"services": services, "routes": [{"paths": ["/"], "service": reference}]}
+    )
+    assert only(configuration, "routes")["service"] == {"id": ID}
+    (wrong,) = errors(
+        {"services": services, "routes": [{"paths": ["/", "x"], "service": reference}]}
+    )["routes"]
+    assert list(wrong) == ["paths"]
+    again = {"id": ID, "host": "h"}
+    (entry,) = flattened({"services": [{**services[0], "name": "s"}, {**again, "name": "t"}]})
+    assert entry["entity"]["name"] == "t"
+
+
 def test_certificates_have_their_snis_as_objects() -> None:
     cert, key = certificate_pem(), private_pem()
     configuration = load(

@@ -29,5 +29,7 @@ def test_sizes_are_shown_in_a_unit(size: int, unit: str, scale: int, shown: int 
 def test_other_units_are_refused() -> None:
     with pytest.raises(ValueError, match="invalid unit 'x'"):
         shown_size(1, "x")
-    with pytest.raises(ValueError, match="scale must be"):
+    with pytest.raises(ValueError, match="scale must be equal or greater than 0"):
         shown_size(1, "k", -1)
+    with pytest.raises(ValueError, match="scale must be equal or less than 99"):
+        shown_size(1, "k", 100)

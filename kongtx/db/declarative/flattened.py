@@ -94,7 +94,9 @@ def _named(items: list[Any], key: str) -> dict[str, Any] | None:
         position: dict[str, Any] = items[at]
         return position
     for item in items:
-        if isinstance(item, dict) and any(item.get(name) == key for name in _NAMES):
+        if isinstance(item, dict) and (
+            any(item.get(name) == key for name in _NAMES) or _has_id(item, key)
+        ):
             return item
     return None
 
@@ -162,6 +164,12 @@ def _entry(entity_type: str, entity: dict[str, Any], errors: dict[str, Any]) -> 
 def _identity(entity: Mapping[str, Any]) -> str | None:
     identity = entity.get("id")
     return identity if isinstance(identity, str) and is_uuid(identity) else None
+
+
+def _has_id(entity: Mapping[str, Any], key: str) -> bool:
+    """Whether an id, which errors name in lower case, is that of an entity."""
+    identity = _identity(entity)
+    return identity is not None and identity.lower() == key
 
 
 def _categorised(errors: Any, path: str) -> list[dict[str, str]]:

@@ -290,7 +290,7 @@ class _Reading:
             identity = node.own.get("id")
             if not isinstance(identity, str):
                 continue
-            by_key.setdefault((node.entity, identity), identity)
+            by_key.setdefault((node.entity, identity.lower()), identity)
             name = node.own.get(schema.endpoint_key) if schema.endpoint_key else None
             if isinstance(name, str):
                 by_key.setdefault((node.entity, name), identity)
@@ -302,8 +302,11 @@ class _Reading:
                 data[parent_field] = {"id": node.parent.own.get("id")}
             for name, field in variants.schema.foreign_fields.items():
                 value = data.get(name)
-                if isinstance(value, str) and (field.reference, value) in by_key:
-                    data[name] = {"id": by_key[field.reference, value]}
+                if isinstance(value, str):
+                    found = by_key.get((field.reference, value)) or by_key.get(
+                        (field.reference, value.lower())
+                    )
+                    data[name] = value if found is None else {"id": found}
             try:
                 processed = variants.resolved.process(data, "insert", self._context)
             except ShorthandViolation as error:

@@ -34,7 +34,8 @@ class _Index:
         if not isinstance(key, str):
             return None
         found = self.by_name.get(entity, {}).get(key)
-        return found or self.by_id.get(entity, {}).get(key)
+        # Ids are in lower case by now.
+        return found or self.by_id.get(entity, {}).get(key.lower())
 
 
 def flatten(nodes: Iterable[Node], registry: SchemaRegistry) -> Flattened:
