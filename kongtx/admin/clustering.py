@@ -6,18 +6,17 @@ from collections.abc import Iterator
 
 from kongtx.admin.answers import Answer, message
 from kongtx.admin.call import Call
+from kongtx.admin.context import AdminContext
 from kongtx.admin.generated import collection
 from kongtx.admin.routing import Endpoint, Router
-from kongtx.admin.settings import AdminSettings
-from kongtx.db.store import Store
 
 
 class Clustering:
     """C{/clustering/*}. Kong: C{kong/api/routes/clustering.lua}."""
 
-    def __init__(self, store: Store, settings: AdminSettings) -> None:
-        self._store = store
-        self._settings = settings
+    def __init__(self, context: AdminContext) -> None:
+        self._store = context.store
+        self._settings = context.settings
 
     def endpoints(self) -> Iterator[Endpoint]:
         """All."""

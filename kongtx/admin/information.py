@@ -9,12 +9,10 @@ from typing import Any
 from kongtx._version import KONG_VERSION, __version__
 from kongtx.admin.answers import NO_CONTENT, NOT_FOUND, Answer, abort, message
 from kongtx.admin.call import Call, is_text
-from kongtx.admin.interfaces import IDeclarativeLoader, INodeInfo
+from kongtx.admin.context import AdminContext
 from kongtx.admin.routing import Endpoint, Router
-from kongtx.admin.settings import AdminSettings
 from kongtx.db.errors import StoreError
 from kongtx.db.interfaces import EMPTY_DIGEST
-from kongtx.db.store import Store
 from kongtx.lib.loglevel import LEVEL_NAMES
 from kongtx.lib.memory import shown_size
 from kongtx.schema import number
@@ -26,21 +24,14 @@ _NUMBER = number()
 class Information:
     """Endpoints about the node.
 
-    @param loader: the declarative configuration, if there is no database.
+    @param router: all endpoints, which L{paths} lists.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        settings: AdminSettings,
-        node: INodeInfo,
-        loader: IDeclarativeLoader | None,
-        router: Router,
-    ) -> None:
-        self._store = store
-        self._settings = settings
-        self._node = node
-        self._loader = loader
+    def __init__(self, context: AdminContext, router: Router) -> None:
+        self._store = context.store
+        self._settings = context.settings
+        self._node = context.node
+        self._loader = context.loader
         self._router = router
 
     def endpoints(self) -> Iterator[Endpoint]:
@@ -188,17 +179,8 @@ class Information:
 class Readiness:
     """Whether load balancers should send traffic; on status listeners."""
 
-    def __init__(
-        self,
-        store: Store,
-        settings: AdminSettings,
-        node: INodeInfo,
-        loader: IDeclarativeLoader | None,
-    ) -> None:
-        self._store = store
-        self._settings = settings
-        self._node = node
-        self._loader = loader
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
 
     def endpoints(self) -> Iterator[Endpoint]:
         """C{/status/ready}."""
@@ -206,25 +188,25 @@ class Readiness:
 
     async def show(self, call: Call) -> Answer:
         """C{GET /status/ready}."""
-        reason = self._node.not_ready() or await self._lacking() or await self._behind()
+        reason = self._context.node.not_ready() or await self._lacking() or await self._behind()
         return message(200, "ready") if reason is None else message(503, reason)
 
     async def _lacking(self) -> str | None:
         """What is wrong with where the configuration comes from."""
-        if self._loader is not None:
-            if await self._loader.digest() == EMPTY_DIGEST:
+        if self._context.loader is not None:
+            if await self._context.loader.digest() == EMPTY_DIGEST:
                 return "no configuration available (empty configuration present)"
-        elif self._settings.role != "control_plane":
+        elif self._context.settings.role != "control_plane":
             try:
-                await self._store.connector.ping()
+                await self._context.store.connector.ping()
             except StoreError:
                 return "failed to connect to database"
         return None
 
     async def _behind(self) -> str | None:
         """Whether workers of the node are still to come."""
-        count = self._node.worker()["count"]
-        ready = sum(worker["ready"] for worker in await self._node.workers())
+        count = self._context.node.worker()["count"]
+        ready = sum(worker["ready"] for worker in await self._context.node.workers())
         if ready >= count:
             return None
         return f"router builds not yet complete, router ready in {ready} of {count} workers"
@@ -233,7 +215,7 @@ class Readiness:
         """C{POST /status/ready}."""
         if call.body.plain().get("status") != "draining":
             raise abort(400, "Bad request")
-        await self._node.drain()
+        await self._context.node.drain()
         return NO_CONTENT
 
 

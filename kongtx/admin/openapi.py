@@ -9,9 +9,9 @@ from typing import Any
 from kongtx._version import __version__
 from kongtx.admin.answers import Answer
 from kongtx.admin.call import Call
+from kongtx.admin.context import AdminContext
 from kongtx.admin.routing import Endpoint, Router, parameters
 from kongtx.db.dao import MAX_PAGE_SIZE
-from kongtx.db.store import Store
 from kongtx.schema import Field, Schema
 
 _TYPES = {
@@ -40,10 +40,10 @@ _SUMMARIES = {
 class OpenAPI:
     """C{/openapi.json}."""
 
-    def __init__(self, store: Store, router: Router, auth: str) -> None:
-        self._store = store
+    def __init__(self, context: AdminContext, router: Router) -> None:
+        self._registry = context.store.registry
         self._router = router
-        self._auth = auth
+        self._auth = context.settings.auth
         self._document: dict[str, Any] | None = None
 
     def endpoints(self) -> Iterator[Endpoint]:
@@ -53,7 +53,7 @@ class OpenAPI:
     async def show(self, call: Call) -> Answer:
         """C{GET /openapi.json}; made once, for nothing in it changes while the node runs."""
         if self._document is None:
-            self._document = document(self._store.registry, self._router, self._auth)
+            self._document = document(self._registry, self._router, self._auth)
         return Answer(200, self._document)
 
 

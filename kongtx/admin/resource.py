@@ -83,22 +83,26 @@ class AdminResource(Resource):
     @param router: the endpoints.
     @param settings: what the answers carry, and who may ask.
     @param cors: whether browsers are told what they may do; not on status listeners.
+    @param log: is told of failures that nobody expects.
     """
 
     isLeaf = True
 
-    def __init__(self, router: Router, settings: AdminSettings, cors: bool = True) -> None:
+    def __init__(
+        self, router: Router, settings: AdminSettings, cors: bool = True, log: Logger = _log
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.router = router
         self.settings = settings
         self._cors = cors
+        self._log = log
 
     def render(self, request: Request) -> int:
         """Begin to answer."""
         # A client that goes away ends nothing: a write goes on until all who follow it know of it.
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
-        Deferred.fromCoroutine(self._serve(request, gone)).addErrback(_unsent)
+        Deferred.fromCoroutine(self._serve(request, gone)).addErrback(self._unsent)
         return NOT_DONE_YET
 
     async def _serve(self, request: Request, gone: list[Failure]) -> None:
@@ -132,9 +136,16 @@ class AdminResource(Resource):
         except AbortError as error:
             return error.answer
         except StoreError as error:
-            return for_store_error(error) or _failed(method, path)
+            return for_store_error(error) or self._failed(method, path)
         except Exception:
-            return _failed(method, path)
+            return self._failed(method, path)
+
+    def _failed(self, method: str, path: str) -> Answer:
+        self._log.failure("{method} {path} failed", method=method, path=path)
+        return UNEXPECTED
+
+    def _unsent(self, failure: Failure) -> None:
+        self._log.failure("an answer could not be sent", failure=failure)
 
     def _options(self, request: Request, endpoint: Endpoint) -> Answer:
         allowed = ", ".join(endpoint.allowed)
@@ -216,12 +227,3 @@ def _takes_gzip(header: str | None) -> bool:
         if coding.strip() in ("gzip", "*"):
             return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False
-
-
-def _failed(method: str, path: str) -> Answer:
-    _log.failure("{method} {path} failed", method=method, path=path)
-    return UNEXPECTED
-
-
-def _unsent(failure: Failure) -> None:
-    _log.failure("an answer could not be sent", failure=failure)

@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping
 
 from kongtx.admin.answers import Answer, abort, message
 from kongtx.admin.call import Call
-from kongtx.admin.interfaces import INodeInfo
+from kongtx.admin.context import AdminContext
 from kongtx.admin.routing import Endpoint, Handler
 from kongtx.db.errors import SchemaViolationError
-from kongtx.db.store import Store
 from kongtx.schema import Schema, SchemaViolation, Subschema
 
 
 class Schemas:
     """Shows schemas, and checks data without storing it."""
 
-    def __init__(self, store: Store, node: INodeInfo) -> None:
-        self._store = store
-        self._node = node
+    def __init__(self, context: AdminContext) -> None:
+        self._store = context.store
+        self._node = context.node
 
     def endpoints(self) -> Iterator[Endpoint]:
         """C{/schemas/*}, and what else tells of plugins."""

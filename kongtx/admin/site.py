@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
+from twisted.logger import Logger
 from twisted.web.server import Site
 
 from kongtx.admin import special
@@ -13,21 +14,22 @@ from kongtx.admin.answers import Answer
 from kongtx.admin.call import Call
 from kongtx.admin.clustering import Clustering, refuse_filter_chains
 from kongtx.admin.config import ConfigEndpoint
+from kongtx.admin.context import AdminContext
 from kongtx.admin.generated import Generator
 from kongtx.admin.information import Information, Readiness
-from kongtx.admin.interfaces import IDeclarativeLoader, INodeInfo
 from kongtx.admin.openapi import OpenAPI
 from kongtx.admin.resource import AdminRequest, AdminResource
 from kongtx.admin.routes import RouteTools
 from kongtx.admin.routing import Endpoint, Handler, Router
 from kongtx.admin.schemas import Schemas
-from kongtx.admin.settings import AdminSettings
 from kongtx.admin.upstreams import UpstreamHealth
-from kongtx.db.store import Store
 
 #: What plugins give: by path, by method, a handler that returns status, body and headers.
 PluginHandler = Callable[[Call], Awaitable[tuple[int, Any, Mapping[str, str]]]]
 PluginEndpoints = Mapping[str, Mapping[str, PluginHandler]]
+
+#: The log of status listeners, which C{status_error_log} can take elsewhere.
+_STATUS_LOG = Logger("kongtx.status")
 
 
 class AdminSite(Site):
@@ -44,20 +46,12 @@ class AdminSite(Site):
         """Nothing; the node's own access log does it."""
 
 
-def make_admin_site(
-    store: Store,
-    settings: AdminSettings,
-    node: INodeInfo,
-    loader: IDeclarativeLoader | None = None,
-    plugins: Iterable[PluginEndpoints] = (),
-) -> AdminSite:
+def make_admin_site(context: AdminContext, plugins: Iterable[PluginEndpoints] = ()) -> AdminSite:
     """The Admin API.
 
-    @param loader: the declarative configuration of a node without database.
     @param plugins: endpoints of plugins; they win over those of the same path and method.
     """
-    router = make_admin_router(store, settings, node, loader, plugins)
-    return AdminSite(AdminResource(router, settings))
+    return AdminSite(AdminResource(_admin_router(context, plugins), context.settings))
 
 
 def endpoints_of(plugins: Iterable[object], kind: str, node: object) -> list[PluginEndpoints]:
@@ -71,65 +65,52 @@ def endpoints_of(plugins: Iterable[object], kind: str, node: object) -> list[Plu
     return [make(node) for make in found if make is not None]
 
 
-def make_admin_router(
-    store: Store,
-    settings: AdminSettings,
-    node: INodeInfo,
-    loader: IDeclarativeLoader | None = None,
-    plugins: Iterable[PluginEndpoints] = (),
-) -> Router:
-    """All endpoints of the Admin API."""
-    generator = Generator(store, special.SPECIAL)
+def _admin_router(context: AdminContext, plugins: Iterable[PluginEndpoints]) -> Router:
+    generator = Generator(context.store, special.SPECIAL)
     router = Router(generator.endpoints())
     for path in special.DISABLED:
         router.remove(path)
     for group in (
         special.endpoints(generator),
-        Information(store, settings, node, loader, router).endpoints(),
-        Schemas(store, node).endpoints(),
-        UpstreamHealth(generator, node, settings).endpoints(),
-        RouteTools(node).endpoints(),
-        ConfigEndpoint(loader).endpoints(),
-        Clustering(store, settings).endpoints(),
-        OpenAPI(store, router, settings.auth).endpoints(),
+        Information(context, router).endpoints(),
+        Schemas(context).endpoints(),
+        UpstreamHealth(context, generator).endpoints(),
+        RouteTools(context.node).endpoints(),
+        ConfigEndpoint(context.loader).endpoints(),
+        Clustering(context).endpoints(),
+        OpenAPI(context, router).endpoints(),
         *(_adapted(endpoints) for endpoints in plugins),
     ):
         for endpoint in group:
             router.add(endpoint)
-    if not settings.wasm:
+    if not context.settings.wasm:
         refuse_filter_chains(router)
     return router
 
 
-def make_status_site(
-    store: Store,
-    settings: AdminSettings,
-    node: INodeInfo,
-    loader: IDeclarativeLoader | None = None,
-    plugins: Iterable[PluginEndpoints] = (),
-) -> AdminSite:
+def make_status_site(context: AdminContext, plugins: Iterable[PluginEndpoints] = ()) -> AdminSite:
     """What status listeners answer: for load balancers and monitoring, without credentials.
 
     @param plugins: endpoints that plugins want there, such as C{/metrics}.
     """
     router = Router()
     groups: list[Iterable[Endpoint]] = [
-        Information(store, settings, node, loader, router).shared(),
-        Readiness(store, settings, node, loader).endpoints(),
+        Information(context, router).shared(),
+        Readiness(context).endpoints(),
         *(_adapted(endpoints) for endpoints in plugins),
     ]
-    if settings.database == "off":
-        groups.append(_targets(store, settings, node))
+    if context.settings.database == "off":
+        groups.append(_targets(context))
     for group in groups:
         for endpoint in group:
             router.add(endpoint)
-    open_settings = attrs.evolve(settings, auth="off")
-    return AdminSite(AdminResource(router, open_settings, cors=False))
+    settings = attrs.evolve(context.settings, auth="off")
+    return AdminSite(AdminResource(router, settings, cors=False, log=_STATUS_LOG))
 
 
-def _targets(store: Store, settings: AdminSettings, node: INodeInfo) -> Iterator[Endpoint]:
+def _targets(context: AdminContext) -> Iterator[Endpoint]:
     """Targets and their health, which can only be read here."""
-    generator = Generator(store, special.SPECIAL)
+    generator = Generator(context.store, special.SPECIAL)
     shown = (
         "/upstreams/{upstreams}/health",
         "/upstreams/{upstreams}/targets",
@@ -139,7 +120,7 @@ def _targets(store: Store, settings: AdminSettings, node: INodeInfo) -> Iterator
     for group in (
         generator.endpoints(),
         special.endpoints(generator),
-        UpstreamHealth(generator, node, settings).endpoints(),
+        UpstreamHealth(context, generator).endpoints(),
     ):
         for endpoint in group:
             if endpoint.path in shown:

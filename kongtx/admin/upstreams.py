@@ -7,10 +7,9 @@ from typing import Any
 
 from kongtx.admin.answers import NO_CONTENT, NOT_FOUND, AbortError, Answer, abort
 from kongtx.admin.call import Call
+from kongtx.admin.context import AdminContext
 from kongtx.admin.generated import Generator, collection
-from kongtx.admin.interfaces import INodeInfo
 from kongtx.admin.routing import Endpoint, Handler
-from kongtx.admin.settings import AdminSettings
 from kongtx.db.tables import Entity
 from kongtx.schema.formats import parse_address
 
@@ -18,11 +17,11 @@ from kongtx.schema.formats import parse_address
 class UpstreamHealth:
     """Shows and sets what balancers think of targets."""
 
-    def __init__(self, generator: Generator, node: INodeInfo, settings: AdminSettings) -> None:
+    def __init__(self, context: AdminContext, generator: Generator) -> None:
         self._upstreams = generator.resources("upstreams")
         self._targets = generator.resources("targets")
-        self._node = node
-        self._settings = settings
+        self._node = context.node
+        self._settings = context.settings
 
     def endpoints(self) -> Iterator[Endpoint]:
         """C{/upstreams/{upstreams}/health}, and those below targets."""

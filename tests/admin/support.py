@@ -19,6 +19,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from kongtx.admin.context import AdminContext
 from kongtx.admin.interfaces import INodeInfo
 from kongtx.admin.settings import AdminSettings
 from kongtx.admin.site import make_admin_site, make_status_site
@@ -236,7 +237,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest_twisted.async_yield_fixture
 async def client(store: Store, settings: AdminSettings, node: FakeNode) -> AsyncIterator[Client]:
-    async with serving(make_admin_site(store, settings, node), store) as made:
+    async with serving(make_admin_site(AdminContext(store, settings, node)), store) as made:
         yield made
 
 
@@ -244,7 +245,7 @@ async def client(store: Store, settings: AdminSettings, node: FakeNode) -> Async
 async def status_client(
     store: Store, settings: AdminSettings, node: FakeNode
 ) -> AsyncIterator[Client]:
-    async with serving(make_status_site(store, settings, node), store) as made:
+    async with serving(make_status_site(AdminContext(store, settings, node)), store) as made:
         yield made
 
 

@@ -13,6 +13,7 @@ import yaml
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 
+from kongtx.admin.context import AdminContext
 from kongtx.admin.settings import AdminSettings
 from kongtx.admin.site import make_admin_site, make_status_site
 from kongtx.db.declarative import (
@@ -98,7 +99,7 @@ def loader(store: Store, connector: OffConnector) -> Loader:
 async def client(
     store: Store, settings: AdminSettings, node: FakeNode, loader: Loader
 ) -> AsyncIterator[Client]:
-    async with serving(make_admin_site(store, settings, node, loader), store) as made:
+    async with serving(make_admin_site(AdminContext(store, settings, node, loader)), store) as made:
         yield made
 
 
@@ -249,7 +250,9 @@ async def test_status_listeners_show_targets(
     client: Client, store: Store, settings: AdminSettings, node: FakeNode, loader: Loader
 ) -> None:
     await client.post("/config", GOOD)
-    async with serving(make_status_site(store, settings, node, loader), store) as status:
+    async with serving(
+        make_status_site(AdminContext(store, settings, node, loader)), store
+    ) as status:
         for path in ("targets", "targets/all", "health", "targets/a:8000"):
             assert (await status.get(f"/upstreams/u/{path}")).status == 200
         assert (await status.delete("/upstreams/u/targets/a:8000")).status == 405

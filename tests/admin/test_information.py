@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from kongtx._version import KONG_VERSION, __version__
+from kongtx.admin.context import AdminContext
 from kongtx.admin.interfaces import INodeInfo
 from kongtx.admin.settings import AdminSettings
 from kongtx.admin.site import make_status_site
@@ -212,6 +214,26 @@ async def test_requests_are_explained(client: Client) -> None:
     assert (await client.get("/routes/lint")).json == {"findings": []}
 
 
+@pytest_twisted.ensureDeferred
+async def test_failures_have_a_log_of_their_own(
+    status_client: Client, client: Client, node: FakeNode
+) -> None:
+    def fails() -> None:
+        raise RuntimeError("broken")
+
+    node.not_ready = node.plugins = fails  # type: ignore[method-assign,assignment]
+    with capturedLogs() as logged:
+        statuses = [
+            (await status_client.get("/status/ready")).status,
+            (await client.get("/plugins/enabled")).status,
+        ]
+    assert statuses == [500, 500]
+    assert [event["log_namespace"] for event in logged if "log_failure" in event] == [
+        "kongtx.status",
+        "kongtx.admin.resource",
+    ]
+
+
 class TestStatusSite:
     """What status listeners answer, even where the Admin API wants credentials."""
 
@@ -260,7 +282,7 @@ class TestStatusSite:
             async def digest(self) -> str:
                 return digest
 
-        site = make_status_site(store, AdminSettings(database="off"), node, Loader())
+        site = make_status_site(AdminContext(store, AdminSettings(database="off"), node, Loader()))
         async with serving(site, store) as client:
             reply = await client.get("/status/ready")
         assert (reply.status, reply.json["message"]) == answer

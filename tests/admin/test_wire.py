@@ -15,6 +15,7 @@ from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
 
 from kongtx._version import KONG_VERSION
+from kongtx.admin.context import AdminContext
 from kongtx.admin.settings import AdminSettings
 from kongtx.admin.site import endpoints_of, make_admin_site
 from kongtx.db.errors import EntityNotFoundError
@@ -464,7 +465,7 @@ async def test_plugins_add_endpoints(client: Client, node: FakeNode) -> None:
             }
 
     extra = endpoints_of([Adding(), object()], "admin_endpoints", "n")
-    site = make_admin_site(client.store, AdminSettings(), node, None, extra)
+    site = make_admin_site(AdminContext(client.store, AdminSettings(), node), extra)
     async with serving(site, client.store) as extended:
         reply = await extended.get("/mine/a%2Fb")
         assert (reply.status, reply.json) == (200, {"key": "a/b", "node": "n"})

@@ -189,9 +189,7 @@ def test_top_level_entities_refer_by_name_or_id(reference: Any) -> None:
 @pytest.mark.parametrize("reference", [ID.upper(), ID, {"id": ID.upper()}])
 def test_an_id_is_the_same_in_either_case(reference: Any) -> None:
     services = [{"id": ID.upper(), "host": "h"}]
-    configuration = load(
-        {"services": services, "routes": [{"paths": ["/"], "service": reference}]}
-    )
+    configuration = load({"services": services, "routes": [{"paths": ["/"], "service": reference}]})
     assert only(configuration, "routes")["service"] == {"id": ID}
     (wrong,) = errors(
         {"services": services, "routes": [{"paths": ["/", "x"], "service": reference}]}

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from kongtx.admin.auth import warn_when_open
+from kongtx.admin.context import AdminContext
 from kongtx.admin.site import endpoints_of, make_admin_site, make_status_site
 from kongtx.balancer.balancers import Balancers
 from kongtx.cache.multilevel import MultiLevelCache
@@ -266,24 +267,15 @@ class GatewayNode(MultiService):
         """What serves the connections of a listener."""
         if listener.kind == "proxy":
             return self.gateway.listener_factory(listener.listen)
+        context = AdminContext(self.store, admin_settings(self.conf), self.info, self.declarative)
+        plugins = self.plugins.values()
         if listener.kind == "admin":
-            site: Any = make_admin_site(
-                self.store,
-                admin_settings(self.conf),
-                self.info,
-                self.declarative,
-                endpoints_of(self.plugins.values(), "admin_endpoints", self.plugin_node),
-            )
-            log_site(site, self.context.logs.access_log(self.conf.admin_access_log))
-            return site
-        site = make_status_site(
-            self.store,
-            admin_settings(self.conf),
-            self.info,
-            self.declarative,
-            endpoints_of(self.plugins.values(), "status_endpoints", self.plugin_node),
-        )
-        log_site(site, self.context.logs.access_log(self.conf.status_access_log))
+            given = endpoints_of(plugins, "admin_endpoints", self.plugin_node)
+            site, path = make_admin_site(context, given), self.conf.admin_access_log
+        else:
+            given = endpoints_of(plugins, "status_endpoints", self.plugin_node)
+            site, path = make_status_site(context, given), self.conf.status_access_log
+        log_site(site, self.context.logs.access_log(path))
         return site
 
     def drain(self) -> Deferred[None]:
