@@ -8,6 +8,9 @@ from typing import Final
 
 Header = tuple[bytes, bytes]
 
+#: The octets that would break a header, as numbers: so they are looked for in least time.
+CR, LF, NUL = b"\r\n\0"
+
 _LINE: Final = re.compile(rb"([^:\r\n]+):[ \t]*([^\r\n]*)\r\n")
 
 
@@ -17,7 +20,7 @@ def parse_lines(lines: bytes) -> list[Header]:
     @param lines: each with its end, and known to be well-formed.
     """
     headers: list[Header] = _LINE.findall(lines)
-    if b" \r" in lines or b"\t\r" in lines:
+    if lines.find(b" \r") >= 0 or lines.find(b"\t\r") >= 0:
         return [(name, value.rstrip(b" \t")) for name, value in headers]
     return headers
 
@@ -30,10 +33,9 @@ class HeaderBlock:
     @ivar lowered: the headers with their names in lower case.
     @ivar fields: the first value of each, by its name in lower case.
     @ivar lines: as they are sent.
-    @ivar whole: whether these can be read back: no name or value would break the message.
     """
 
-    __slots__ = ("fields", "headers", "lines", "lowered", "names", "whole")
+    __slots__ = ("_whole", "fields", "headers", "lines", "lowered", "names")
 
     def __init__(self, headers: Iterable[Header]) -> None:
         """Make a block.
@@ -46,4 +48,11 @@ class HeaderBlock:
         self.lowered = tuple((name.lower(), value) for name, value in self.headers)
         self.fields = dict(reversed(self.lowered))
         self.lines = b"".join([b"%b: %b\r\n" % header for header in self.headers])
-        self.whole = [name for name, _ in parse_lines(self.lines)] == list(self.names)
+        self._whole: bool | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the lines can be read back: no name or value would break the message."""
+        if self._whole is None:
+            self._whole = [name for name, _ in parse_lines(self.lines)] == list(self.names)
+        return self._whole

@@ -10,6 +10,7 @@ _RESERVED: Final = frozenset(b"!*'();:@&=+$,/?%#[]")
 _TRIPLET: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNSAFE: Final = re.compile(rb"[^!#$&'()*+,/:;=?@\[\]A-Za-z0-9\-_.~%]")
 _SLASHES: Final = re.compile(rb"//+")
+_PERCENT, _DOT = b"%."
 
 _DECODED: Final = {
     digits: b"%" + digits.upper() if code in _RESERVED else bytes((code,))
@@ -42,11 +43,13 @@ def normalise_path(path: bytes, merge_slashes: bool = True) -> bytes:
     @param merge_slashes: whether C{//} becomes C{/}.
     @return: the path, possibly with octets that L{escape_path} must encode before it goes on.
     """
-    if b"%" in path:
+    # Whether bytes are in bytes is asked by an octet's number, or by find(): `in` with bytes on
+    # its left tries first if these are a number, which costs more than the search.
+    if _PERCENT in path:
         path = _TRIPLET.sub(_decode, path)
-    if merge_slashes and b"//" in path:
+    if merge_slashes and path.find(b"//") >= 0:
         path = _SLASHES.sub(b"/", path)
-    if b"." in path and (b"/." in path or path[:1] == b"."):
+    if _DOT in path and (path.find(b"/.") >= 0 or path[0] == _DOT):
         return remove_dot_segments(path)
     return path
 

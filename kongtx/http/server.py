@@ -140,7 +140,7 @@ class ServerChannel(AnsweringChannel):
             if not rest:
                 break
             data = rest
-            if b"\r\n\r\n" not in data:
+            if data.find(b"\r\n\r\n") < 0:
                 self._keep_partial(data)
                 break
         self._looping = False

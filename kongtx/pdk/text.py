@@ -12,6 +12,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
 
+from kongtx.http.lines import CR, LF, NUL
 from kongtx.pdk.errors import ArgumentError
 
 HeaderValue = str | bytes | int | float | bool
@@ -54,7 +55,7 @@ def header_value(name: str | bytes, value: HeaderValue) -> bytes:
         raise ArgumentError(
             f"header {name!r}: its value must be text, a number or a boolean, not {value!r}"
         )
-    if b"\r" in raw or b"\n" in raw or b"\0" in raw:
+    if CR in raw or LF in raw or NUL in raw:
         raise ArgumentError(f"header {name!r}: its value must not have CR, LF or NUL")
     return raw.strip(b" \t")
 

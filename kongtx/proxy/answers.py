@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from kongtx.http.lines import CR, LF
 from kongtx.proxy.context import Answer, RequestContext
 from kongtx.proxy.pages import GRPC, page_message
 from kongtx.proxy.phases import Chain, run_filters, run_log
@@ -222,19 +223,19 @@ def sendable(headers: list[Header]) -> list[Header]:
         return headers
     names, values = zip(*headers, strict=True)
     text = b"".join(values)
-    if b"\n" not in text and b"\r" not in text and _good_names.issuperset(names):
+    if LF not in text and CR not in text and _good_names.issuperset(names):
         return headers
     return [
         (CONTENT_LENGTH if name.lower() == b"content-length" else name, value)
         for name, value in headers
-        if not (b"\n" in value or b"\r" in value) and (name in _good_names or _is_good(name))
+        if not (LF in value or CR in value) and (name in _good_names or _is_good(name))
     ]
 
 
 def _is_good(name: bytes) -> bool:
     """Whether a header of this name may be sent by a plugin."""
     lower = name.lower()
-    if b"\n" in name or b"\r" in name or b":" in name or lower == b"transfer-encoding":
+    if LF in name or CR in name or b":" in name or lower == b"transfer-encoding":
         return False
     if lower != b"content-length":
         if len(_good_names) >= _NAMES_KEPT:

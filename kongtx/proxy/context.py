@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kongtx.http.lines import HeaderBlock
+from kongtx.http.lines import CR, LF, NUL, HeaderBlock
 from kongtx.proxy import pages
 from kongtx.proxy.bodies import BodyStore
 from kongtx.proxy.errors import BodyLost
@@ -275,43 +275,32 @@ class RequestContext(ResponseHeaders):
         return self._fields.get(name)
 
     def set_header(self, name: bytes, value: bytes) -> None:
-        self.clear_header(name)
+        lower = name.lower()
+        if lower in self._fields:
+            self._own_headers()
+            self._remove({lower})
         self.add_header(name, value)
 
-    def _own_headers(self) -> None:
-        """Take a copy before the first change: the connection's next request may share them."""
-        if not self.headers_changed:
-            self.headers_changed = True
-            self.received_headers = self._names, self.headers
-            self.added_lines = b""
-            self._names = list(self._names)
-            self.headers = list(self.headers)
-            self._fields = dict(self._fields)
-
-    def _add(self, name: bytes, value: bytes) -> None:
-        lower = name.lower()
-        self._names.append(name)
-        self.headers.append((lower, value))
-        self._fields.setdefault(lower, value)
-        if self.added_lines is not None:
-            self.added_lines = (
-                None if lower in DROPPED else b"%b%b: %b\r\n" % (self.added_lines, name, value)
-            )
-
-    def _remove(self, names: Set[bytes]) -> None:
-        self.added_lines = None
-        for name in names:
-            self._fields.pop(name, None)
-        kept = [index for index, header in enumerate(self.headers) if header[0] not in names]
-        self._names = [self._names[index] for index in kept]
-        self.headers = [self.headers[index] for index in kept]
-
     def add_header(self, name: bytes, value: bytes) -> None:
-        _check_field(name, value)
-        self._own_headers()
-        self._add(name, value)
-        if name.lower() == b"host":
-            self.upstream_host = value
+        octets = name + value
+        if LF in octets or CR in octets or NUL in octets:
+            raise ValueError(f"header {name!r} would break the message: CR, LF or NUL in it")
+        lower = name.lower()
+        if self.headers_changed:
+            self._names.append(name)
+            self.headers.append((lower, value))
+        else:
+            self._keep_received()
+            self._names = [*self._names, name]
+            self.headers = [*self.headers, (lower, value)]
+            self._fields = dict(self._fields)
+        self._fields.setdefault(lower, value)
+        if lower in DROPPED:
+            self.added_lines = None
+            if lower == b"host":
+                self.upstream_host = value
+        elif self.added_lines is not None:
+            self.added_lines += b"%b: %b\r\n" % (name, value)
 
     def clear_header(self, name: bytes) -> None:
         lower = name.lower()
@@ -320,23 +309,41 @@ class RequestContext(ResponseHeaders):
             self._remove({lower})
 
     def replace_headers(self, names: Set[bytes], block: HeaderBlock) -> None:
-        fields = self._fields
-        if not names.isdisjoint(fields):
+        if not names.isdisjoint(self._fields):
             self._own_headers()
             self._remove(names)
-            fields = self._fields
         elif not self.headers_changed:
-            self.headers_changed = True
-            self.received_headers = self._names, self.headers
-            self.added_lines = b""
+            self._keep_received()
         # These are copies, so that what was received stays as it was.
         self._names = [*self._names, *block.names]
         self.headers = [*self.headers, *block.lowered]
-        self._fields = {**block.fields, **fields}
+        self._fields = {**block.fields, **self._fields}
         if self.added_lines is not None:
             self.added_lines = (
                 self.added_lines + block.lines if DROPPED.isdisjoint(block.fields) else None
             )
+
+    def _keep_received(self) -> None:
+        """Before the first change: the connection's next request may share these headers."""
+        self.headers_changed = True
+        self.received_headers = self._names, self.headers
+        self.added_lines = b""
+
+    def _own_headers(self) -> None:
+        """Take a copy of the headers, if this is the first change."""
+        if not self.headers_changed:
+            self._keep_received()
+            self._names = list(self._names)
+            self.headers = list(self.headers)
+            self._fields = dict(self._fields)
+
+    def _remove(self, names: Set[bytes]) -> None:
+        self.added_lines = None
+        for name in names:
+            self._fields.pop(name, None)
+        kept = [index for index, header in enumerate(self.headers) if header[0] not in names]
+        self._names = [self._names[index] for index in kept]
+        self.headers = [self.headers[index] for index in kept]
 
     # -- the request's body ------------------------------------------------------------------
     def read_body(self, limit: int = 0) -> bytes | Deferred[bytes]:
@@ -433,9 +440,3 @@ class RequestContext(ResponseHeaders):
         if accept is not None:
             accept = b",".join(value for name, value in self.headers if name == b"accept")
         return pages.negotiate(accept)
-
-
-def _check_field(name: bytes, value: bytes) -> None:
-    octets = name + value
-    if b"\n" in octets or b"\r" in octets or b"\0" in octets:
-        raise ValueError(f"header {name!r} would break the message: CR, LF or NUL in it")

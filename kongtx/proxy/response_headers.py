@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Final
 
-from kongtx.http.lines import Header, HeaderBlock, parse_lines
+from kongtx.http.lines import CR, LF, Header, HeaderBlock, parse_lines
 from kongtx.http.plain import cut_head, cut_lines, fields_of, take_apart
 
 #: The name under which headers have the body's length, once plugins are through with them.
@@ -110,7 +110,7 @@ class ResponseHeaders:
         if (
             not self._response_headers
             and (name in _line_names or _is_good(name, lower))
-            and not (b"\n" in value or b"\r" in value)
+            and not (LF in value or CR in value)
         ):
             if added is None:
                 added = self._response_added = set()
@@ -128,7 +128,7 @@ class ResponseHeaders:
         if (
             not self._response_headers
             and (name in _line_names or _is_good(name, lower))
-            and not (b"\n" in value or b"\r" in value)
+            and not (LF in value or CR in value)
         ):
             self._note((lower,))
             self._response_lines += b"%b: %b\r\n" % (name, value)
@@ -182,7 +182,7 @@ class ResponseHeaders:
 
 def _is_good(name: bytes, lower: bytes) -> bool:
     """Whether a header of this name can be kept as a line."""
-    if not name or lower in _FRAMING or b"\n" in name or b"\r" in name or b":" in name:
+    if not name or lower in _FRAMING or LF in name or CR in name or b":" in name:
         return False
     if len(_line_names) >= _NAMES_KEPT:
         _line_names.clear()

@@ -148,10 +148,12 @@ class FakeRequest:
     def set_header(self, name: bytes, value: bytes) -> None:
         """Replace all values of a request header."""
         self.clear_header(name.lower())
-        self.headers.append((name, value))
+        self.add_header(name, value)
 
     def add_header(self, name: bytes, value: bytes) -> None:
         """Add a value to a request header."""
+        if not {10, 13, 0}.isdisjoint(name + value):
+            raise ValueError(f"header {name!r} would break the message: CR, LF or NUL in it")
         self.headers.append((name, value))
 
     def clear_header(self, name: bytes) -> None:

@@ -75,12 +75,14 @@ class CorrelationID(Plugin):
             raw.set_header(settings.name, known)
         kong.log.set_serialize_value("correlation_id", known.decode("latin-1"))
         if settings.echo:
-            kong.ctx.plugin["id"] = known
+            raw.plugin_data[self.name] = known
 
     def header_filter(self, settings: Settings, kong: Kong) -> None:
         """Tell the client, if so configured; also what was answered before access."""
         raw = kong.raw
-        known = kong.ctx.plugin.get("id") or raw.get_header(settings.key) or settings.generate(raw)
+        known = (
+            raw.plugin_data.get(self.name) or raw.get_header(settings.key) or settings.generate(raw)
+        )
         raw.set_response_header(settings.name, known)
 
     def _track(self, request: IRequestContext) -> bytes:

@@ -69,7 +69,7 @@ class Prometheus(Plugin):
             consumer = request.consumer["username"] or ""
         if config["status_code_metrics"]:
             source = "service" if request.response_source == "service" else "kong"
-            metrics.count_request(service_name, route_name, str(request.status), source, consumer)
+            metrics.count_request(service_name, route_name, request.status, source, consumer)
         if config["latency_metrics"]:
             metrics.count_latencies(
                 service_name,

@@ -20,72 +20,45 @@ UPSTREAM_BUCKETS = (*(25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 3
 #: A worker's or a node's counts, as what JSON can hold: by metric its type, its help and samples.
 Counts = dict[str, Any]
 
-_BANDWIDTH = b"kong_bandwidth_bytes"
+_BANDWIDTH = "kong_bandwidth_bytes"
+_WORKSPACE = "default"
+#: Histograms, in the order in which a route's are kept.
+_LATENCIES = (
+    ("kong_kong_latency_ms", "Time that the gateway added to requests"),
+    ("kong_upstream_latency_ms", "Time that upstreams took until their response began"),
+    ("kong_request_latency_ms", "Time from a request's first byte to its response's last"),
+)
 _WHOLE = re.compile(rb'le="(\d+)\.0"')
 
 
-class _Counter:
-    """Numbers that only grow, by the values of their labels."""
-
-    kind = "counter"
-
-    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
-        self.name = name
-        self.text = text
-        self._labels = labels
-        self._counts: dict[tuple[str, ...], float] = {}
-
-    def add(self, labels: tuple[str, ...], amount: float) -> None:
-        """Count some more."""
-        counts = self._counts
-        counts[labels] = counts.get(labels, 0.0) + amount
-
-    def samples(self) -> list[Any]:
-        """Name, labels and value of each, as clients of Prometheus name them."""
-        return [
-            [f"{self.name}_total", dict(zip(self._labels, labels, strict=True)), value]
-            for labels, value in self._counts.items()
-        ]
-
-
 class _Histogram:
-    """How many values were at most as great as each bound, by the values of their labels."""
+    """How many values were at most as great as each bound."""
 
-    kind = "histogram"
+    __slots__ = ("_bounds", "_counts")
 
-    def __init__(
-        self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]
-    ) -> None:
-        self.name = name
-        self.text = text
-        self._labels = labels
+    def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         # How many values lie up to each bound and over the one before; the last is their sum.
-        self._counts: dict[tuple[str, ...], list[float]] = {}
+        self._counts = [0.0] * (len(bounds) + 2)
 
-    def observe(self, labels: tuple[str, ...], value: float) -> None:
-        """Count a value; one below 0 is none, yet that is told from labels never seen."""
-        counts = self._counts.get(labels)
-        if counts is None:
-            counts = self._counts[labels] = [0.0] * (len(self._bounds) + 2)
+    def observe(self, value: float) -> None:
+        """Count a value; one below 0 is none."""
         if value >= 0:
+            counts = self._counts
             counts[bisect_left(self._bounds, value)] += 1
             counts[-1] += value
 
-    def samples(self) -> list[Any]:
+    def samples(self, name: str, labels: Mapping[str, str]) -> list[Any]:
         """Name, labels and value of each, as clients of Prometheus name them."""
         ends = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
-        found: list[Any] = []
-        for values, counts in self._counts.items():
-            labels = dict(zip(self._labels, values, strict=True))
-            *each, total = counts
-            sums = list(accumulate(each))
-            found += [
-                [f"{self.name}_bucket", {**labels, "le": end}, count]
-                for end, count in zip(ends, sums, strict=True)
-            ]
-            found.append([f"{self.name}_count", labels, sums[-1]])
-            found.append([f"{self.name}_sum", labels, total])
+        *each, total = self._counts
+        sums = list(accumulate(each))
+        found: list[Any] = [
+            [f"{name}_bucket", {**labels, "le": end}, count]
+            for end, count in zip(ends, sums, strict=True)
+        ]
+        found.append([f"{name}_count", labels, sums[-1]])
+        found.append([f"{name}_sum", labels, total])
         return found
 
 
@@ -96,65 +69,94 @@ class RequestMetrics:
     """
 
     def __init__(self) -> None:
-        place = ("service", "route", "workspace")
-        self._requests = _Counter(
-            "kong_http_requests",
-            "Requests by status code, for each consumer, service and route",
-            ("service", "route", "code", "source", "workspace", "consumer"),
-        )
-        self._bandwidth = _Counter(
-            "kong_bandwidth_bytes",
-            "Bytes received and sent, for each consumer, service and route",
-            ("service", "route", "direction", "workspace", "consumer"),
-        )
-        self._kong_latency = _Histogram(
-            "kong_kong_latency_ms", "Time that the gateway added to requests", place, OWN_BUCKETS
-        )
-        self._upstream_latency = _Histogram(
-            "kong_upstream_latency_ms",
-            "Time that upstreams took until their response began",
-            place,
-            UPSTREAM_BUCKETS,
-        )
-        self._request_latency = _Histogram(
-            "kong_request_latency_ms",
-            "Time from a request's first byte to its response's last",
-            place,
-            UPSTREAM_BUCKETS,
-        )
+        self._requests: dict[tuple[str, str, int, str, str], int] = {}
+        self._bytes: dict[tuple[str, str, str], list[int]] = {}
+        self._latencies: dict[tuple[str, str], tuple[_Histogram, _Histogram, _Histogram]] = {}
 
     def count_request(
-        self, service: str, route: str, code: str, source: str, consumer: str
+        self, service: str, route: str, code: int, source: str, consumer: str
     ) -> None:
         """One request has ended."""
-        self._requests.add((service, route, code, source, "default", consumer), 1)
+        labels = service, route, code, source, consumer
+        requests = self._requests
+        requests[labels] = requests.get(labels, 0) + 1
 
     def count_bytes(
         self, service: str, route: str, consumer: str, received: int, sent: int
     ) -> None:
         """Bytes that a request took."""
-        self._bandwidth.add((service, route, "ingress", "default", consumer), received)
-        self._bandwidth.add((service, route, "egress", "default", consumer), sent)
+        labels = service, route, consumer
+        counts = self._bytes.get(labels)
+        if counts is None:
+            counts = self._bytes[labels] = [0, 0]
+        counts[0] += received
+        counts[1] += sent
 
     def count_latencies(
         self, service: str, route: str, kong: int, upstream: int, request: int
     ) -> None:
         """Times in milliseconds; the upstream's is negative if there was none."""
-        labels = (service, route, "default")
-        self._kong_latency.observe(labels, kong)
-        self._upstream_latency.observe(labels, upstream)
-        self._request_latency.observe(labels, request)
+        place = service, route
+        histograms = self._latencies.get(place)
+        if histograms is None:
+            histograms = self._latencies[place] = (
+                _Histogram(OWN_BUCKETS),
+                _Histogram(UPSTREAM_BUCKETS),
+                _Histogram(UPSTREAM_BUCKETS),
+            )
+        histograms[0].observe(kong)
+        histograms[1].observe(upstream)
+        histograms[2].observe(request)
 
     def counts(self) -> Counts:
         """All counts so far."""
-        metrics: Sequence[_Counter | _Histogram] = (
-            self._requests,
-            self._bandwidth,
-            self._kong_latency,
-            self._upstream_latency,
-            self._request_latency,
-        )
-        return {each.name: [each.kind, each.text, each.samples()] for each in metrics}
+        return {
+            "kong_http_requests": [
+                "counter",
+                "Requests by status code, for each consumer, service and route",
+                list(self._request_samples()),
+            ],
+            _BANDWIDTH: [
+                "counter",
+                "Bytes received and sent, for each consumer, service and route",
+                list(self._byte_samples()),
+            ],
+            **{
+                name: ["histogram", text, self._latency_samples(name, index)]
+                for index, (name, text) in enumerate(_LATENCIES)
+            },
+        }
+
+    def _request_samples(self) -> Iterator[Any]:
+        for (service, route, code, source, consumer), count in self._requests.items():
+            labels = {
+                "service": service,
+                "route": route,
+                "code": str(code),
+                "source": source,
+                "workspace": _WORKSPACE,
+                "consumer": consumer,
+            }
+            yield ["kong_http_requests_total", labels, float(count)]
+
+    def _byte_samples(self) -> Iterator[Any]:
+        for (service, route, consumer), counts in self._bytes.items():
+            for direction, count in zip(("ingress", "egress"), counts, strict=True):
+                labels = {
+                    "service": service,
+                    "route": route,
+                    "direction": direction,
+                    "workspace": _WORKSPACE,
+                    "consumer": consumer,
+                }
+                yield [f"{_BANDWIDTH}_total", labels, float(count)]
+
+    def _latency_samples(self, name: str, index: int) -> list[Any]:
+        found: list[Any] = []
+        for (service, route), histograms in self._latencies.items():
+            labels = {"service": service, "route": route, "workspace": _WORKSPACE}
+            found += histograms[index].samples(name, labels)
+        return found
 
 
 def gauge(name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Counts:
@@ -194,5 +196,5 @@ def render(counts: Counts) -> bytes:
     registry.register(Counted())
     text = generate_latest(registry)
     # The library ends every counter's name with _total; this one's name is older than that rule.
-    text = text.replace(_BANDWIDTH + b"_total", _BANDWIDTH)
+    text = text.replace(f"{_BANDWIDTH}_total".encode(), _BANDWIDTH.encode())
     return _WHOLE.sub(rb'le="\1"', text)

@@ -20,6 +20,10 @@ from kongtx.plugins.rate_limiting.interfaces import IPolicy
 from kongtx.plugins.rate_limiting.policies import make_policy, policy_key
 from kongtx.plugins.rate_limiting.schema import subschema
 
+#: Identities of one plugin entity that are kept.
+_IDENTITIES = 10_000
+_INFINITE = float("inf")
+
 
 @attrs.frozen
 class Settings:
@@ -30,6 +34,7 @@ class Settings:
     @ivar headers: for each of them, if the least remains of it: the lines of all headers, with
         places for what remains of each, for the least of these and for the seconds until more.
         Empty if clients are not told.
+    @ivar whole: whether all limits are whole numbers, and so what remains of them.
     @ivar header_names: of these headers, in lower case.
     @ivar policy: where the worker's policy for it is found among what plugins share.
     """
@@ -37,6 +42,7 @@ class Settings:
     config: Mapping[str, Any]
     windows: Windows
     limits: Sequence[float]
+    whole: bool
     headers: Sequence[bytes]
     header_names: Collection[bytes]
     policy: Any
@@ -55,31 +61,37 @@ class RateLimiting(Plugin):
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._scopes: dict[str, bytes] = {}
+        self._identities: dict[str, dict[str, bytes]] = {}
 
     def prepare(self, config: Mapping[str, Any]) -> Settings:
         """See L{Settings}."""
         periods = [period for period in PERIODS if config[period] is not None]
         limits = [config[period] for period in periods]
         hidden = config["hide_client_headers"]
+        whole = all(limit == int(limit) for limit in limits)
         return Settings(
             config=config,
             windows=Windows(periods),
             limits=limits,
-            headers=[] if hidden else _header_lines(periods, limits),
+            whole=whole,
+            headers=[] if hidden else _header_lines(periods, limits, whole),
             header_names=_header_names(periods),
             policy=policy_key(config),
         )
 
     def configure(self, configs: Sequence[Settings]) -> None:
         """Forget the scopes of plugin entities, which may have changed."""
-        self._scopes.clear()
+        self._identities.clear()
 
     def access(self, settings: Settings, kong: Kong) -> Any:
         """Count the request, or refuse it."""
         now = self._now()
         windows = settings.windows.at(now)
-        identity = self._scope_of(kong.row) + _identity(settings.config, kong)
+        who = _who(settings.config, kong)
+        identities = self._identities.get(kong.row["id"])
+        identity = None if identities is None else identities.get(who)
+        if identity is None:
+            identity = self._identity(kong.row, who)
         try:
             taken = self._policy(settings, kong).take(identity, windows, settings.limits, now)
         except Exception:
@@ -89,11 +101,14 @@ class RateLimiting(Plugin):
         waiting: Deferred[Any] = taken.addErrback(self._failed, settings, kong)
         return waiting.addCallback(self._decide, windows, settings, kong, now)
 
-    def _scope_of(self, row: Mapping[str, Any]) -> bytes:
-        known = self._scopes.get(row["id"])
-        if known is None:
-            known = self._scopes[row["id"]] = scope("ratelimit", row)
-        return known
+    def _identity(self, row: Mapping[str, Any], who: str) -> bytes:
+        """Whose requests are counted, and for which plugin entity."""
+        known = self._identities.setdefault(row["id"], {})
+        if len(known) >= _IDENTITIES:
+            known.clear()
+        identity = scope("ratelimit", row) + who.encode("utf-8", "surrogateescape") + b":"
+        known[who] = identity
+        return identity
 
     def _policy(self, settings: Settings, kong: Kong) -> IPolicy:
         shared = kong.node.shared
@@ -119,7 +134,7 @@ class RateLimiting(Plugin):
             return
         counts, reached = taken
         remaining: list[float] = []
-        worst, least = 0, float("inf")
+        worst, least = 0, _INFINITE
         for index, limit in enumerate(settings.limits):
             left = limit - counts[index]
             if reached is None or reached == index:
@@ -131,8 +146,8 @@ class RateLimiting(Plugin):
                 worst, least = index, left
         reset = windows[worst].reset(now)
         if settings.headers:
-            texts = [_number(left) for left in remaining]
-            lines = settings.headers[worst] % (*texts, texts[worst], reset)
+            shown = remaining if settings.whole else [_number(left) for left in remaining]
+            lines = settings.headers[worst] % (*shown, shown[worst], reset)
             kong.raw.add_response_lines(lines, settings.header_names)
         if reached is not None:
             config = settings.config
@@ -140,7 +155,7 @@ class RateLimiting(Plugin):
             kong.response.error(int(config["error_code"] or 429), config["error_message"], more)
 
 
-def _header_lines(periods: Sequence[str], limits: Sequence[float]) -> list[bytes]:
+def _header_lines(periods: Sequence[str], limits: Sequence[float], whole: bool) -> list[bytes]:
     """See L{Settings.headers}."""
     titles = [period.title().encode() for period in periods]
     texts = [_number(limit) for limit in limits]
@@ -148,9 +163,10 @@ def _header_lines(periods: Sequence[str], limits: Sequence[float]) -> list[bytes
         b"X-RateLimit-Limit-%b: %b\r\n" % (title, text)
         for title, text in zip(titles, texts, strict=True)
     ]
-    all_periods += [b"X-RateLimit-Remaining-%b: %%b\r\n" % title for title in titles]
-    least = b"RateLimit-Limit: %b\r\nRateLimit-Remaining: %%b\r\nRateLimit-Reset: %%d\r\n"
-    return [b"".join(all_periods) + least % text for text in texts]
+    place = b"%d" if whole else b"%b"
+    all_periods += [b"X-RateLimit-Remaining-%b: %b\r\n" % (title, place) for title in titles]
+    least = b"RateLimit-Limit: %b\r\nRateLimit-Remaining: %b\r\nRateLimit-Reset: %%d\r\n"
+    return [b"".join(all_periods) + least % (text, place) for text in texts]
 
 
 def _header_names(periods: Sequence[str]) -> frozenset[bytes]:
@@ -163,7 +179,7 @@ def _header_names(periods: Sequence[str]) -> frozenset[bytes]:
     return frozenset(each | {b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset"})
 
 
-def _identity(config: Mapping[str, Any], kong: Kong) -> bytes:
+def _who(config: Mapping[str, Any], kong: Kong) -> str:
     """Whose requests are counted; the client's address where nothing else is known."""
     raw, by = kong.raw, config["limit_by"]
     found: str | None = None
@@ -177,7 +193,7 @@ def _identity(config: Mapping[str, Any], kong: Kong) -> bytes:
         found = kong.request.get_header(config["header_name"])
     elif by == "path" and kong.request.get_path() == config["path"]:
         found = config["path"]
-    return (found or raw.client_ip).encode("utf-8", "surrogateescape") + b":"
+    return found or raw.client_ip
 
 
 def _number(value: float) -> bytes:

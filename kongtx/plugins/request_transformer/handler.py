@@ -9,6 +9,7 @@ import attrs
 
 from kongtx.lib.deferred import then
 from kongtx.pdk.body import FORM, JSON, MULTIPART
+from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.kong import Kong
 from kongtx.pdk.text import (
     Arguments,
@@ -16,11 +17,11 @@ from kongtx.pdk.text import (
     encode,
     encode_arguments,
     gather,
-    header_value,
     parse_arguments,
 )
 from kongtx.plugins.base import Plugin
 from kongtx.plugins.request_transformer.bodies import Changes, change, changed
+from kongtx.plugins.request_transformer.headers import HeaderChanges
 from kongtx.plugins.request_transformer.schema import subschema
 from kongtx.plugins.request_transformer.template import Template, TemplateError, compile_template
 
@@ -55,6 +56,12 @@ class Steps:
     def __bool__(self) -> bool:
         return any((self.remove, self.rename, self.replace, self.add, self.append))
 
+    @property
+    def dynamic(self) -> bool:
+        """Whether what is to be done depends on the request."""
+        pairs = (*self.rename, *self.replace, *self.add, *self.append)
+        return any(template.dynamic for _, template in pairs)
+
     def rendered(self, values: Values) -> Changes:
         """The same, for one request."""
         return Changes(
@@ -73,8 +80,10 @@ class Transformation:
     method: str | None
     uri: Template | None
     headers: Steps
-    query: Steps
-    body: Steps
+    query: Steps | None
+    body: Steps | None
+    #: What is done to the headers of every request alike; L{None} if that has to be found out.
+    constant: HeaderChanges | None
 
 
 def split(entry: str) -> tuple[str, str]:
@@ -137,12 +146,14 @@ class RequestTransformer(Plugin):
     def prepare(self, config: Mapping[str, Any]) -> Transformation:
         """See L{Transformation}."""
         uri = config["replace"]["uri"]
+        headers = Steps.of(config, "headers")
         return Transformation(
             method=config["http_method"],
             uri=compile_template(uri) if uri else None,
-            headers=Steps.of(config, "headers"),
-            query=Steps.of(config, "querystring"),
-            body=Steps.of(config, "body"),
+            headers=headers,
+            query=Steps.of(config, "querystring") or None,
+            body=Steps.of(config, "body") or None,
+            constant=_constant(headers),
         )
 
     def access(self, what: Transformation, kong: Kong) -> Any:
@@ -169,9 +180,11 @@ class RequestTransformer(Plugin):
         return self._go_on(what, values, kong)
 
     def _go_on(self, what: Transformation, values: Values, kong: Kong) -> Any:
-        if what.headers:
-            _transform_headers(what.headers.rendered(values), kong)
-        if what.body:
+        headers = what.constant
+        if headers is None:
+            headers = HeaderChanges.of(what.headers.rendered(values))
+        headers.apply(kong.raw)
+        if what.body is not None:
             content_type = _content_type(kong, (JSON, MULTIPART, FORM))
             if content_type is not None:
                 body = kong.request.get_raw_body()
@@ -181,6 +194,7 @@ class RequestTransformer(Plugin):
     def _transform_body(
         self, body: bytes, content_type: str, what: Transformation, values: Values, kong: Kong
     ) -> None:
+        assert what.body is not None
         after = changed(body, content_type, what.body.rendered(values))
         if after is not None:
             kong.raw.upstream_body = after
@@ -208,46 +222,20 @@ def _set_path(path: str, kong: Kong) -> None:
     kong.raw.upstream_path = raw
 
 
-def _transform_headers(changes: Changes, kong: Kong) -> None:
-    raw = kong.raw
-    for name in changes.remove:
-        if not _is_host(name):
-            raw.clear_header(name.lower().encode())
-    for old, new in changes.rename:
-        _rename_header(old, new, kong)
-    for name, value in changes.replace:
-        if _is_host(name):
-            raw.upstream_host = header_value(name, value)
-        elif raw.get_header(name.lower().encode()) is not None:
-            raw.set_header(name.encode(), header_value(name, value))
-    for name, value in changes.add:
-        if not _is_host(name) and raw.get_header(name.lower().encode()) is None:
-            raw.set_header(name.encode(), header_value(name, value))
-    for name, value in changes.append:
-        if not _is_host(name):
-            raw.add_header(name.encode(), header_value(name, value))
-
-
-def _rename_header(old: str, new: str, kong: Kong) -> None:
-    raw, wanted = kong.raw, old.lower().encode()
-    values = [value for name, value in raw.headers if name == wanted]
-    if not values or old == new or _is_host(old):
-        return
-    raw.clear_header(wanted)
-    if _is_host(new):
-        raw.upstream_host = values[0]
-        return
-    raw.clear_header(new.lower().encode())
-    for value in values:
-        raw.add_header(new.encode(), value)
-
-
-def _is_host(name: str) -> bool:
-    return name.lower() == "host"
+def _constant(headers: Steps) -> HeaderChanges | None:
+    """The changes of headers, if they are the same for all requests."""
+    if headers.dynamic:
+        return None
+    pairs = (headers.rename, headers.replace, headers.add, headers.append)
+    texts = ([(name, template.source) for name, template in each] for each in pairs)
+    try:
+        return HeaderChanges.of(Changes(headers.remove, *texts))
+    except (ArgumentError, UnicodeError):
+        return None  # each request tells
 
 
 def _transform_query(what: Transformation, values: Values, kong: Kong) -> None:
-    if not what.query:
+    if what.query is None:
         return
     changes = what.query.rendered(values)
     query = {

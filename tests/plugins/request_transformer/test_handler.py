@@ -152,8 +152,18 @@ def test_templates_see_the_request_as_it_came() -> None:
 
 
 def test_a_value_cannot_break_a_header() -> None:
-    with pytest.raises(ArgumentError):
+    with pytest.raises(ValueError, match="would break the message"):
         run(FakeRequest(target=b"/?q=a%0d%0ab"), add={"headers": ["x:$(query_params.q)"]})
+    with pytest.raises(ArgumentError):
+        run(FakeRequest(target=b"/?q=a%0d%0ab"), replace={"headers": ["host:$(query_params.q)"]})
+    with pytest.raises(ArgumentError):
+        run(FakeRequest(), replace={"headers": ["host:a\r\nb: c"]})
+
+
+def test_a_value_that_is_not_needed_harms_nothing() -> None:
+    request = FakeRequest(target=b"/?q=a%0d%0ab", headers=[(b"x", b"1")])
+    assert run(request, add={"headers": ["x:$(query_params.q)"]}).headers == [(b"x", b"1")]
+    assert run(request, add={"headers": ["x:a\r\nb"]}).headers == [(b"x", b"1")]
 
 
 def test_templates_can_be_switched_off() -> None:
