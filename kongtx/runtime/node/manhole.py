@@ -38,11 +38,24 @@ class _Prompt(Prompt):
     def __init__(self, names: dict[str, Any], banner: str) -> None:
         super().__init__(names)  # type: ignore[no-untyped-call]
         self._banner = banner
+        self._is_leaving = False
 
     def initializeScreen(self) -> None:
         """Greet."""
         self.terminal.write(self._banner.encode())
         super().initializeScreen()  # type: ignore[no-untyped-call]
+
+    def handle_EOF(self) -> None:
+        """Leave once everything that was asked for is shown; told a second time, at once."""
+        if self.lineBuffer or self._is_leaving or not self.interpreter._pendingDeferreds:
+            super().handle_EOF()  # type: ignore[no-untyped-call]
+        self._is_leaving = True
+
+    def addOutput(self, data: str, isAsync: bool | None = None) -> None:
+        """Show something; what is shown asynchronously is still among what is waited for."""
+        super().addOutput(data, isAsync)  # type: ignore[no-untyped-call]
+        if isAsync and self._is_leaving and len(self.interpreter._pendingDeferreds) <= 1:
+            self.handle_QUIT()  # type: ignore[no-untyped-call]
 
 
 class _Factory(Factory):

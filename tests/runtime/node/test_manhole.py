@@ -97,6 +97,49 @@ async def test_a_command_connects_to_it(make_gateway: Make) -> None:
     assert "start the node with manhole = unix" in other.stderr
 
 
+@pytest_twisted.ensureDeferred
+async def test_statements_from_a_pipe_are_all_answered(make_gateway: Make) -> None:
+    gateway = await make_gateway(manhole="unix")
+    statements = (
+        "wait(store['services'].page())\n"
+        "for number in range(3):\n"
+        "    print('number', number)\n"
+        "\n"
+        "from twisted.internet.task import deferLater\n"
+        "deferLater(reactor, 0.2, lambda: 'at last')\n"
+        "print('no newline', 6 * 7)"
+    )
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "kongtx.cli.main", "manhole", "-p", gateway.conf.prefix]
+        return subprocess.run(
+            command, input=statements, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    ran = await deferToThread(run)
+    assert ran.returncode == 0, ran.stderr
+    shown = ran.stdout.splitlines()
+    assert "number 2" in shown
+    assert "no newline 42" in shown
+    assert "Deferred #0 called back: Page(rows=[], offset=None)" in ran.stdout
+    assert "Deferred #1 called back: 'at last'" in ran.stdout
+    assert "\x1b" not in ran.stdout
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_leaves_twice_does_not_wait(make_gateway: Make) -> None:
+    gateway = await make_gateway(manhole="unix")
+    path = manhole_socket(gateway.conf, 0, os.getpid())
+    factory = Factory.forProtocol(Terminal)
+    terminal: Any = await UNIXClientEndpoint(reactor, path).connect(factory)
+    await terminal.type(b"from twisted.internet.defer import Deferred\r", b">>> ")
+    await terminal.type(b"Deferred()\r", b"<Deferred #0>")
+    terminal.transport.write(b"\x04")
+    await terminal.type(b"1000 + 1\r", b"1001")
+    terminal.transport.write(b"\x04")
+    await terminal.gone.addTimeout(10, reactor)
+
+
 def test_its_socket_must_fit(tmp_path: Path) -> None:
     directory = str(tmp_path / ("x" * (85 - len(str(tmp_path)))))
     check_socket_paths(from_values(prefix=directory))
