@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
@@ -16,6 +17,8 @@ from kongtx.conf.bundled import PLUGINS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TEMPLATES = "plugin_project"
+#: What the files of a project import by name.
+_USED = frozenset(("Any", "FakeRequest", "Kong", "Plugin", "PluginRunner"))
 
 #: The files of a project, and what they are made from.
 PROJECT = {
@@ -85,7 +88,7 @@ def write(name: str, target: Path) -> list[Path]:
         "module": module,
         "package": f"kongtx_{module}",
         "distribution": f"kongtx-{name}",
-        "class_name": "".join(word.capitalize() for word in name.split("-")),
+        "class_name": class_name(name),
         "title": "-".join(word.capitalize() for word in name.split("-")),
         "underline": "=" * len(name),
     }
@@ -96,6 +99,12 @@ def write(name: str, target: Path) -> list[Path]:
         file.write_text(_text(template, words), encoding="utf-8")
         written.append(file)
     return written
+
+
+def class_name(name: str) -> str:
+    """What a plugin's class is called: not as a word of Python, nor as what it is used with."""
+    made = "".join(word.capitalize() for word in name.split("-"))
+    return f"{made}Plugin" if iskeyword(made) or made in _USED else made
 
 
 def _text(template: str, words: dict[str, str]) -> str:

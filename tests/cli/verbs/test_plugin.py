@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kongtx.cli.verbs.plugin import PROJECT, write
+from kongtx.cli.verbs.plugin import PROJECT, class_name, write
 from kongtx.plugins.discovery import check
 from tests.cli.conftest import Run, failure
 from tests.cli.verbs.test_start import free_port
@@ -51,6 +51,22 @@ def test_the_plugin_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     check(plugin)
     assert (plugin.name, type(plugin).__name__) == ("a1-b-c", "A1BC")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("say-hello", "SayHello"),
+        ("none", "NonePlugin"),
+        ("kong", "KongPlugin"),
+        ("fake-request", "FakeRequestPlugin"),
+    ],
+)
+def test_the_class_has_a_name_of_its_own(name: str, expected: str, tmp_path: Path) -> None:
+    assert class_name(name) == expected
+    for path in write(name, tmp_path):
+        if path.suffix == ".py":
+            compile(path.read_text(), str(path), "exec")
 
 
 @pytest.mark.parametrize("name", ["Say", "say_hello", "1st", "say--hello", "-x", "say hello"])
