@@ -15,18 +15,25 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, fail, gatherResults, succeed
+from twisted.internet.defer import (
+    Deferred,
+    ensureDeferred,
+    fail,
+    gatherResults,
+    maybeDeferred,
+    succeed,
+)
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.cache.derived import Derived
-from kongtx.cache.interfaces import ICache
+from kongtx.cache.interfaces import ICache, Wanted
 from kongtx.cache.levels import Levels
 from kongtx.cache.lru import LRU, MISSING
 from kongtx.cache.pending import Pending
 from kongtx.cache.shared import SharedMemory, process_start
-from kongtx.cache.values import L1, MISS, Found, Options, Peeked
+from kongtx.cache.values import L1, MISS, Found, Loaded, Options, Peeked
 from kongtx.events.interfaces import IEventBus
 
 
@@ -108,7 +115,7 @@ class MultiLevelCache:
 
     def get_bulk(
         self,
-        wanted: Sequence[tuple[str, Callable[..., Any] | None, tuple[Any, ...]]],
+        wanted: Sequence[Wanted],
         concurrency: int = 3,
         options: Options | None = None,
     ) -> Deferred[list[Found]]:
@@ -141,6 +148,10 @@ class MultiLevelCache:
         """
         return self._levels.peek(key, stale)
 
+    def probe(self, key: str) -> Peeked | None:
+        """See L{ICache.probe}."""
+        return self.peek(key)
+
     # Writing
 
     def set(self, key: str, value: Any, options: Options | None = None) -> Deferred[None]:
@@ -151,6 +162,25 @@ class MultiLevelCache:
         self.derived.clear()
         self._levels.hold(key, value, options or self.options, None, whole_node=True)
         return self._tell("set", key)
+
+    def safe_set(self, key: str, value: Any, options: Options | None = None) -> Deferred[None]:
+        """See L{ICache.safe_set}."""
+        return self.set(key, value, options)
+
+    def renew(
+        self, key: str, load: Callable[..., Any], *args: Any, options: Options | None = None
+    ) -> Deferred[Any]:
+        """See L{ICache.renew}."""
+        loading = maybeDeferred(load, *args)
+        return ensureDeferred(self._renewed(loading, key, options or self.options))
+
+    async def _renewed(self, loading: Deferred[Any], key: str, options: Options) -> Any:
+        loaded = await loading
+        value, ttl = (loaded.value, loaded.ttl) if isinstance(loaded, Loaded) else (loaded, None)
+        self.derived.clear()
+        held = self._levels.hold(key, value, options, ttl, whole_node=True)
+        await self._tell("set", key)
+        return held
 
     def delete(self, key: str) -> Deferred[None]:
         """Drop a key in every worker of the node."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, MutableSequence
 from typing import Any
 
 from kongtx.pdk.node import Node
@@ -52,9 +52,19 @@ class Nginx:
 
 
 class Table:
-    """Of Kong's functions on tables the one that says more than a dict does."""
+    """What Kong does with tables."""
 
     __slots__ = ()
+
+    @staticmethod
+    def new(_items: int = 0, _keys: int = 0) -> dict[Any, Any]:
+        """A new dict; Kong's takes how much room to make."""
+        return {}
+
+    @staticmethod
+    def clear(table: MutableMapping[Any, Any] | MutableSequence[Any]) -> None:
+        """Empty a mapping or a list."""
+        table.clear()
 
     @staticmethod
     def merge(first: Mapping[Any, Any] | None, second: Mapping[Any, Any] | None) -> dict[Any, Any]:

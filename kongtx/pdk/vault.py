@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kongtx.conf import vault
@@ -54,6 +54,16 @@ class Vault:
                 options[name] = self.get(value)
         return options
 
+    def flush(self) -> None:
+        """Forget what is known of secrets: nothing is, as each is asked for anew."""
+
+    def warmup(self, options: Mapping[str, Any]) -> None:
+        """Ask for every secret that a mapping refers to, so that vaults that keep some have them.
+
+        @raise kongtx.conf.errors.VaultError: a secret cannot be had.
+        """
+        self._resolved(options)
+
     def try_(self, call: Callable[[dict[str, Any]], T], options: MutableMapping[str, Any]) -> T:
         """Call a function with options, and once more if it fails and a secret has changed.
 
@@ -73,9 +83,9 @@ class Vault:
                 raise
             return call(second)
 
-    def _resolved(self, options: MutableMapping[str, Any]) -> dict[str, Any]:
+    def _resolved(self, options: Mapping[str, Any]) -> dict[str, Any]:
         copied = {
-            name: self._resolved(value) if isinstance(value, MutableMapping) else value
+            name: self._resolved(value) if isinstance(value, Mapping) else value
             for name, value in options.items()
         }
         self.update(copied)

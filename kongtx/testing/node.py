@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kongtx.cache.derived import Derived
-from kongtx.cache.interfaces import ICache
+from kongtx.cache.interfaces import ICache, Wanted
 from kongtx.cache.lru import LRU
 from kongtx.cache.shared import SharedMemory
-from kongtx.cache.values import Loaded
+from kongtx.cache.values import L1, LOADER, MISS, Found, Loaded, Options, Peeked
 from kongtx.events.local import LocalEventBus
 from kongtx.lib.deferred import then
 from kongtx.pdk.node import Node
@@ -42,7 +44,9 @@ class DictCache:
         #: Holds nothing, as nothing is at the first level.
         self.derived = Derived(LRU(1), lambda: 0.0)
 
-    def get(self, key: str, load: Callable[..., Any] | None, *args: Any) -> Any | Deferred[Any]:
+    def get(
+        self, key: str, load: Callable[..., Any] | None, *args: Any, options: Options | None = None
+    ) -> Any | Deferred[Any]:
         """The value of a key, loaded at most once."""
         if key in self.values or load is None:
             return self.values.get(key)
@@ -50,8 +54,44 @@ class DictCache:
         return then(loaded, self._hold, key)
 
     def _hold(self, loaded: Any, key: str) -> Any:
-        value = loaded.value if isinstance(loaded, Loaded) else loaded
-        return self.values.setdefault(key, value)
+        return self.values.setdefault(key, _value_of(loaded))
+
+    async def _found(self, wanted: Sequence[Wanted]) -> list[Found]:
+        results = []
+        for key, load, args in wanted:
+            level = L1 if key in self.values else MISS if load is None else LOADER
+            try:
+                value = self.get(key, load, *args)
+                results.append(Found(await value if isinstance(value, Deferred) else value, level))
+            except Exception:
+                results.append(Found(None, MISS, Failure()))
+        return results
+
+    def get_bulk(
+        self, wanted: Sequence[Wanted], concurrency: int = 3, options: Options | None = None
+    ) -> Deferred[list[Found]]:
+        """The values of several keys, one after the other."""
+        return ensureDeferred(self._found(wanted))
+
+    def probe(self, key: str) -> Peeked | None:
+        """What is held, which is for ever."""
+        return Peeked(self.values[key], math.inf, False) if key in self.values else None
+
+    def safe_set(self, key: str, value: Any, options: Options | None = None) -> Deferred[None]:
+        """Hold a value."""
+        self.values[key] = value
+        return succeed(None)
+
+    def renew(
+        self, key: str, load: Callable[..., Any], *args: Any, options: Options | None = None
+    ) -> Deferred[Any]:
+        """Load a value, and hold it."""
+
+        def hold(loaded: Any) -> Any:
+            value = self.values[key] = _value_of(loaded)
+            return value
+
+        return maybeDeferred(load, *args).addCallback(hold)
 
     def invalidate(self, key: str) -> Deferred[None]:
         """Drop a key."""
@@ -64,6 +104,10 @@ class DictCache:
         """Drop everything."""
         self.values.clear()
         return succeed(None)
+
+
+def _value_of(loaded: Any) -> Any:
+    return loaded.value if isinstance(loaded, Loaded) else loaded
 
 
 class FakeTable:

@@ -311,6 +311,38 @@ def test_set_replaces_what_other_workers_hold(node: Node) -> None:
     assert other.fetch("k", None) == Found("new", L2)
 
 
+def test_probing_tells_what_is_left_and_loads_nothing(node: Node) -> None:
+    cache = node.worker(ttl=30)
+    assert cache.probe("k") is None
+    result(cache.safe_set("k", 1))
+    node.clock.advance(10)
+    probed = cache.probe("k")
+    assert probed is not None
+    assert (probed.value, probed.remaining, probed.stale) == (1, 20, False)
+
+
+def test_renewing_replaces_what_other_workers_hold(node: Node) -> None:
+    one, other, load = node.worker(ttl=30), node.worker(ttl=30), Loader()
+    result(one.get("k", load))
+    assert other.get("k", load) == "value"
+    node.clock.advance(10)
+    load.result = Loaded("newer", 100)
+    assert result(one.renew("k", load)) == "newer"
+    assert other.get("k", load) == "newer"
+    node.clock.advance(99)
+    assert other.get("k", load) == "newer"
+    assert load.calls == 2
+
+
+def test_what_cannot_be_renewed_stays(node: Node) -> None:
+    cache, load = node.worker(), Loader()
+    result(cache.get("k", load))
+    load.result = ConnectionError("away")
+    with pytest.raises(ConnectionError):
+        result(cache.renew("k", load))
+    assert cache.get("k", load) == "value"
+
+
 @pytest.mark.parametrize("drop", ["delete", "invalidate_local", "invalidate"])
 def test_dropping_a_key_drops_it_in_every_worker(node: Node, drop: str) -> None:
     one, other = node.worker(), node.worker()

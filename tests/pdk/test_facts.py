@@ -86,6 +86,18 @@ class TestVault:
         assert options == {"a": "one", "b": {"c": "two"}, "d": 1}
         assert kong(node).vault.get("{vault://env/x}") == "x"
 
+    def test_warming_up_asks_for_every_secret_and_changes_nothing(self) -> None:
+        asked: list[str] = []
+
+        def resolve(reference: str) -> str:
+            asked.append(reference)
+            return "secret"
+
+        options = {"a": "{vault://env/one}", "b": {"c": "{vault://env/two}"}, "d": 1}
+        kong(make_node(resolve_vault=resolve)).vault.warmup(options)
+        assert sorted(asked) == ["{vault://env/one}", "{vault://env/two}"]
+        assert options["b"] == {"c": "{vault://env/two}"}
+
     def test_a_call_is_tried_again_with_a_secret_that_has_changed(self) -> None:
         secrets = ["old"]
         node = make_node(resolve_vault=lambda reference: secrets[-1])
