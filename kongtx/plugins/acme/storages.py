@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any
 
 from kongtx.pdk.node import Node
-from kongtx.plugins.acme.errors import ACMEError
+from kongtx.plugins.acme.consul import ConsulStorage
 from kongtx.plugins.acme.redis import RedisStorage
 from kongtx.plugins.acme.storage import DatabaseStorage, FileStorage, IStorage
+from kongtx.plugins.acme.vault import VaultStorage
 from kongtx.plugins.counting.redis import RedisSettings, client_of
 
 #: Of C{shm}, below the prefix; a folder for each C{shm_name}.
@@ -17,10 +20,7 @@ FOLDER = "acme"
 
 
 def storage_of(config: Mapping[str, Any], node: Node, now: Callable[[], float]) -> IStorage:
-    """Where a configuration keeps things.
-
-    @raise ACMEError: there is no such storage here.
-    """
+    """Where a configuration keeps things."""
     kind = config["storage"]
     options = config["storage_config"][kind] or {}
     if kind == "kong":
@@ -33,4 +33,14 @@ def storage_of(config: Mapping[str, Any], node: Node, now: Callable[[], float]) 
         extra = options["extra_options"]
         client = client_of(RedisSettings.of(options), node)
         return RedisStorage(client, extra["namespace"] or "", int(extra["scan_count"] or 10))
-    raise ACMEError(f'the storage "{kind}" is not there')
+    # One for the life of the worker: it may have to log in.
+    told = json.dumps([kind, dict(options)], sort_keys=True, default=str)
+    key = IStorage, sha256(told.encode()).digest()
+    storage: IStorage | None = node.shared.get(key)
+    if storage is None:
+        if kind == "consul":
+            storage = ConsulStorage(options, node, now)
+        else:
+            storage = VaultStorage(options, node)
+        node.shared[key] = storage
+    return storage

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from cryptography import x509
-from OpenSSL import SSL
-from OpenSSL.crypto import X509
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
-from twisted.internet.interfaces import (
-    IOpenSSLClientConnectionCreator,
-    IStreamClientEndpoint,
-)
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    optionsForClientTLS,
-    trustRootFromCertificates,
-)
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from kongtx.plugins.errors import PluginError
+from kongtx.plugins.tls import client_creator
 
 if TYPE_CHECKING:
     from txredisapi import RedisProtocol
@@ -73,27 +60,6 @@ class RedisSettings:
             bool(config["ssl_verify"]),
             config["server_name"],
         )
-
-
-def _certificates(authorities: Iterable[str]) -> Iterator[Certificate]:
-    for each in authorities:
-        pem = each.encode() if "-----BEGIN" in each else Path(each).read_bytes()
-        for certificate in x509.load_pem_x509_certificates(pem):
-            yield Certificate(X509.from_cryptography(certificate))
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class _Unverified:
-    """TLS with whoever answers."""
-
-    def __init__(self, server_name: str) -> None:
-        self._server_name = server_name
-        self._context = CertificateOptions().getContext()
-
-    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        connection = SSL.Connection(self._context, None)
-        connection.set_tlsext_host_name(self._server_name.encode("idna"))
-        return connection
 
 
 class RedisClient:
@@ -179,11 +145,8 @@ class RedisClient:
         if not settings.ssl:
             return endpoint
         name = settings.server_name or settings.host
-        creator: IOpenSSLClientConnectionCreator = _Unverified(name)
-        if settings.ssl_verify:
-            trust = trustRootFromCertificates(_certificates(self._authorities))
-            creator = optionsForClientTLS(name, trustRoot=trust)
-        return wrapClientTLS(creator, endpoint)
+        trusted = self._authorities if settings.ssl_verify else None
+        return wrapClientTLS(client_creator(name, trusted), endpoint)
 
 
 def _protocol_class() -> type[RedisProtocol]:

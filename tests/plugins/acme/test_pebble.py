@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from twisted.internet.task import deferLater
 
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
+from tests.plugins.acme.keyvalue import TOKEN, Consul, Vault, serving
 from tests.plugins.acme.pebble import Pebble, pebble
 from tests.plugins.redis_server import redis_server
 from tests.tls.kit import Seen, entity, get, issued
@@ -162,21 +164,27 @@ async def test_without_database_certificates_are_kept_below_the_prefix_and_outli
     assert again.certificate == first.certificate
 
 
+@contextmanager
+def shared_storage(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """The plugin's configuration for a server that keeps things, which runs meanwhile."""
+    where: dict[str, Any]
+    if kind == "redis":
+        with redis_server(folder) as redis:
+            extra = {"namespace": "acme[1]:"}
+            where = {"host": "127.0.0.1", "port": redis.port, "extra_options": extra}
+            yield {"storage": kind, "storage_config": {kind: where}}
+    else:
+        with serving(Consul if kind == "consul" else Vault) as server:
+            where = {"host": "127.0.0.1", "port": server.port, "token": TOKEN}
+            yield {"storage": kind, "storage_config": {kind: where}}
+
+
+@pytest.mark.parametrize("kind", ["redis", "consul", "vault"])
 @pytest_twisted.ensureDeferred
-async def test_nodes_without_database_share_certificates_in_redis(
-    start: Start, make_gateway: Make, authority: Pebble, tmp_path: Path
+async def test_nodes_without_database_share_certificates(
+    start: Start, make_gateway: Make, authority: Pebble, tmp_path: Path, kind: str
 ) -> None:
-    with redis_server(tmp_path) as redis:
-        config = {
-            "storage": "redis",
-            "storage_config": {
-                "redis": {
-                    "host": "127.0.0.1",
-                    "port": redis.port,
-                    "extra_options": {"namespace": "acme[1]:"},
-                }
-            },
-        }
+    with shared_storage(kind, tmp_path) as config:
         await start(properties={"database": "off"}, **config)
         other = await make_gateway(
             database="off", lmdb_map_size="16m", proxy_listen="127.0.0.1:0 ssl"
