@@ -60,7 +60,9 @@ def check_key(value: str) -> str | None:
     """A private or public key in PEM form."""
     try:
         public_key(value)
-    except ValueError:
+    except ValueError as error:
+        if isinstance(error.__cause__, TypeError):
+            return "invalid key: it is encrypted, and can only be kept without passphrase"
         # The library's text may quote what it read.
         return "invalid key: could not be read as a PEM key without passphrase"
     return None

@@ -60,13 +60,21 @@ class ResumingContext(ssl.SSLContext):
         if session is None and name:
             before = self._last.pop(name, None)
             # With TLS 1.3 the session to resume comes some time after the handshake.
-            session = None if before is None else before.session
+            session = None if before is None else _session_of(before)
         made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         if name:
             self._last[name] = made
             if len(self._last) > _SESSIONS:
                 self._last.popitem(last=False)
         return made
+
+
+def _session_of(connection: Any) -> Any:
+    """The session of a connection; L{None} if it has none, as its handshake has failed."""
+    try:
+        return connection.session
+    except ValueError:
+        return None
 
 
 def client_context(

@@ -14,7 +14,8 @@ def explain(error: BaseException | None) -> str:
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         told = (error.verify_message or "unknown reason").rstrip(".")
-        return f"its certificate is not trusted: {told[:1].lower()}{told[1:]}"
+        start = told[:1] if told[1:2].isupper() else told[:1].lower()
+        return f"its certificate is not trusted: {start}{told[1:]}"
     if isinstance(error, ssl.SSLError) and error.reason:
         if _ALERT in error.reason:
             alert = error.reason.rpartition(_ALERT)[2]

@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from kongtx.entities import EntityOptions, core_registry
 from kongtx.schema import Context, SchemaRegistry, SchemaViolation
@@ -602,6 +604,20 @@ def test_what_is_no_certificate_or_key_is_refused_without_being_shown() -> None:
     assert fields["cert"].startswith("invalid certificate: ")
     assert fields["key"] == "invalid key: could not be read as a PEM key without passphrase"
     assert "c2VjcmV0" not in str(fields)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL],
+)
+def test_an_encrypted_key_is_refused_with_the_reason(form: serialization.PrivateFormat) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        form,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    fields = refused("certificates", {"cert": certificate_pem(), "key": key.decode()})
+    assert fields["key"] == "invalid key: it is encrypted, and can only be kept without passphrase"
 
 
 def test_references_to_secrets_are_not_looked_into() -> None:

@@ -128,10 +128,14 @@ def test_reasons_are_words() -> None:
     untrusted.verify_message = "Hostname mismatch, certificate is not valid for 'a.test'."
     other = ssl.SSLError(1, "x")
     other.reason = "WRONG_VERSION_NUMBER"
-    told = [explain(each) for each in (alert, untrusted, other, TimeoutError(), None)]
+    address = ssl.SSLCertVerificationError(1, "x")
+    address.verify_message = "IP address mismatch, certificate is not valid for '127.0.0.1'."
+    told = [explain(each) for each in (alert, untrusted, address, other, TimeoutError(), None)]
     assert told == [
         "it refused the connection: unknown ca",
         "its certificate is not trusted: hostname mismatch, certificate is not valid for 'a.test'",
+        "its certificate is not trusted: IP address mismatch, "
+        "certificate is not valid for '127.0.0.1'",
         "wrong version number",
         "it took too long",
         "it closed the connection",

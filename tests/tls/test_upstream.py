@@ -163,6 +163,25 @@ async def test_the_name_and_the_authority_of_an_upstream_are_verified(
 
 
 @pytest_twisted.ensureDeferred
+async def test_each_request_is_told_the_same_of_an_upstream_that_is_not_believed(
+    make_gateway: Make, nginx: Callable[..., int], errors: list[str]
+) -> None:
+    port = nginx("off")
+    entities = declared(port, **VERIFIED, retries=2)
+    entities["ca_certificates"] = [{"cert": ca_pem(1), "id": CA}]
+    entities["services"][0]["url"] = "https://farm"
+    target = {"target": f"127.0.0.1:{port}"}
+    entities["upstreams"] = [{"name": "farm", "host_header": "upstream.test", "targets": [target]}]
+    gateway = await make_gateway(entities)
+    for _ in range(3):
+        code, _ = await ask(gateway)
+        assert code == 502
+    why = f"its certificate is not trusted: {UNKNOWN}"
+    line = f"TLS with upstream 127.0.0.1:{port} of service secured failed: {why}"
+    assert errors == [line] * 3
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_host_that_is_preserved_is_asked_for(
     make_gateway: Make, nginx: Callable[..., int]
 ) -> None:

@@ -74,8 +74,12 @@ def load(draft: Draft, name: str) -> None:
             # A path is no secret; what is no path may be the key itself.
             shown = item if os.path.isabs(item) and "\n" not in item else MASK
             what = "key" if is_key else "certificate"
+            why = ""
+            if is_key and pem.is_encrypted_key(item):
+                why = ": it is encrypted; give it without passphrase"
             is_safe = name not in draft.references
-            draft.complain(f"{name}: failed loading {what} from {shown}", name, is_safe=is_safe)
+            problem = f"{name}: failed loading {what} from {shown}{why}"
+            draft.complain(problem, name, is_safe=is_safe)
 
 
 def _check_clients(draft: Draft) -> None:

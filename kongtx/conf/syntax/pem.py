@@ -55,6 +55,17 @@ def is_key(value: str) -> bool:
     return _loads(value, lambda data: load_pem_private_key(data, None))
 
 
+def is_encrypted_key(value: str) -> bool:
+    """Whether a normalised value holds a private key that needs a password."""
+    try:
+        load_pem_private_key(read(value), None)
+    except TypeError:
+        return True
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        return False
+    return False
+
+
 def is_pair(certificate: str, key: str) -> bool:
     """Whether a key belongs to the first certificate of another value; both can be loaded."""
     loaded = x509.load_pem_x509_certificates(read(certificate))[0]

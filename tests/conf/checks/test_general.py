@@ -358,6 +358,18 @@ class TestCertificates:
         (problem,) = problems(**values)
         assert problem == f"{prefix}ssl_cert_key: failed loading key from ******"
 
+    def test_an_encrypted_key_is_told(self, prefix: str, pair: tuple[str, str]) -> None:
+        encrypted = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+        values = self.values(prefix, ssl_cert=pair[0], ssl_cert_key=encrypted.decode())
+        assert problems(**values) == [
+            f"{prefix}ssl_cert_key: failed loading key from ******: it is encrypted; give it "
+            "without passphrase"
+        ]
+
     def test_a_key_must_belong_to_its_certificate(
         self, prefix: str, pair: tuple[str, str], tmp_path: Path
     ) -> None:
