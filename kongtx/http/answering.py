@@ -24,6 +24,7 @@ from kongtx.http.responses import (
 )
 from kongtx.http.status import status_line
 from kongtx.http.timers import NEVER, LazyTimer
+from kongtx.net.consumer import unsent_bytes
 
 Header = tuple[bytes, bytes]
 
@@ -119,6 +120,7 @@ class AnsweringChannel:
         "_settings",
         "_timer",
         "_tunnel",
+        "_untaken",
         "_version",
         "body_received",
         "body_sent",
@@ -174,6 +176,8 @@ class AnsweringChannel:
         #: For the exchange's use: what is the same for all requests with the same header fields.
         self.memo: Any = None
         self.write_paused = False
+        #: Bytes that waited for the client when the timer was set, and what was written since.
+        self._untaken = 0
         self.can_tunnel = True
         self.requests = 0
         self.head_received = self.head_sent = self.body_sent = 0
@@ -260,6 +264,8 @@ class AnsweringChannel:
         self.body_sent += len(data)
         if framing == CHUNKED:
             data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self.write_paused:
+            self._untaken += len(data)
         self.transport.write(data)
 
     def end(self, trailers: Sequence[Header] = ()) -> None:
@@ -347,12 +353,26 @@ class AnsweringChannel:
         half_close = getattr(self.transport, "loseWriteConnection", None)
         if linger and half_close is not None and not self.is_tls:
             self._read(True)
-            self._timer.set(self._settings.seconds() + self._settings.limits.linger_timeout)
+            self._await_taking()
             half_close()
         else:
             # A client that takes nothing would keep the connection for ever.
-            self._timer.set(self._settings.seconds() + self._settings.limits.send_timeout)
+            self._await_taking(True)
             self.transport.loseConnection()
+
+    def _await_taking(self, something: bool = False) -> None:
+        """Expire unless the client takes something of what waits for it.
+
+        @param something: it has to take something, or to close, even if nothing is known to wait.
+        """
+        limits = self._settings.limits
+        self._untaken = unsent_bytes(self.transport)
+        wait = limits.send_timeout if something or self._untaken else limits.linger_timeout
+        self._timer.set(self._settings.seconds() + wait)
+
+    def _has_taken(self) -> bool:
+        """Whether the client has taken something since it was last waited for."""
+        return unsent_bytes(self.transport) < self._untaken
 
     def hang_up(self) -> None:
         """Close a tunnel after what is still to be sent."""
@@ -384,7 +404,7 @@ class AnsweringChannel:
         """Expire when the client has been too slow with what it is waited for now."""
         seconds, limits = self._settings.seconds, self._settings.limits
         if self.write_paused:
-            self._timer.set(seconds() + limits.send_timeout)
+            self._await_taking(True)
         elif self._remaining and not self._body_paused:
             self._timer.set(seconds() + limits.body_timeout)
         elif self.exchange is None:

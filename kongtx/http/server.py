@@ -102,7 +102,7 @@ class ServerChannel(AnsweringChannel):
         if self.write_paused:
             return
         self.write_paused = True
-        self._timer.set(self._settings.seconds() + self._settings.limits.send_timeout)
+        self._await_taking(True)
         if self.exchange is not None:
             self.exchange.client_paused()
 
@@ -361,6 +361,8 @@ class ServerChannel(AnsweringChannel):
     def _expired(self) -> None:
         if self.exchange is not None and self._remaining and not self.write_paused:
             self._body_failed(408)
+        elif (self._closing or self.write_paused) and self._has_taken():
+            self._await_taking(self.write_paused)
         elif self.exchange is not None or self._closing or self.write_paused:
             exchange = self.exchange
             self.abort()

@@ -15,6 +15,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 
+def unsent_bytes(transport: Any) -> int:
+    """How much of what was written a transport still has; 0 if it is one that does not tell."""
+    tell = getattr(transport, "unsent_bytes", None)
+    return 0 if tell is None else int(tell())
+
+
 @implementer(interfaces.IConsumer)
 class Consumer:
     """The sending side of a connection that may have a producer; mixed into L{StreamConnection}."""
@@ -45,6 +51,7 @@ class Consumer:
     _protocol: Any
     _pump_scheduled: bool
     _uv: Any
+    _wire: Any
     _write_closed: bool
     _write_closing: bool
 
@@ -84,6 +91,15 @@ class Consumer:
             self._close_write()
         elif self.disconnecting:
             self._close_when_sent()
+
+    def unsent_bytes(self) -> int:
+        """How much of what was written waits for the kernel to take it."""
+        if not self.connected:
+            return 0
+        size: int = self._uv.get_write_buffer_size()
+        if self._wire is not self._uv:
+            size += self._wire.get_write_buffer_size()
+        return size
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let a producer fill this connection no faster than the peer takes it.

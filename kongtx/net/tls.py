@@ -25,6 +25,10 @@ from kongtx.net.stock import StockClientFactory
 from kongtx.net.transports import StreamConnection
 
 
+# A connection that is to be closed is looked at so often, until all has been sent.
+_LOOK_SECONDS = 0.1
+
+
 def _feed(ssl_protocol: Any, received: bytes) -> None:
     """Give received bytes to uvloop's TLS as if it had read them itself."""
     while received:
@@ -108,6 +112,10 @@ class TLSConnection(TLSFacts, StreamConnection):
         super().connection_lost(exc)
 
     def _close_when_sent(self) -> None:
+        if self.connected and self._wire.get_write_buffer_size() and not self._aborting:
+            # uvloop would take the time for this from what the peer has for its close_notify.
+            self._loop.call_later(_LOOK_SECONDS, self._close_when_sent)
+            return
         super()._close_when_sent()
         if self.connected and self._uv.is_closing():
             self._write_nothing()

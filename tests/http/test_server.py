@@ -29,6 +29,10 @@ class Transport(StringTransport):
         super().__init__()
         self.ended = ""
         self.paused = False
+        self.unsent = 0
+
+    def unsent_bytes(self) -> int:
+        return self.unsent
 
     def pauseProducing(self) -> None:
         self.paused = True
@@ -502,3 +506,39 @@ def test_connect_is_refused_however_familiar_the_rest_of_the_head_is() -> None:
     made = Made()
     answer = made.feed(GET, GET.replace(b"GET", b"CONNECT"))
     assert answer.startswith(ok(b"GET /a ") + b"HTTP/1.1 405 ")
+
+
+def test_a_slow_client_has_its_time_for_each_piece_that_it_takes() -> None:
+    made = Made(answers=False)
+    made.feed(GET)
+    made.channel.respond(200, None, [], b"x" * 10, 100, False)
+    made.transport.unsent = 50
+    made.channel.pauseProducing()
+    made.channel.write(b"y" * 20)
+    made.transport.unsent = 69
+    made.clock.advance(61)
+    assert made.transport.ended == ""
+    made.clock.advance(61)
+    assert made.transport.ended == "aborted"
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_slow_client_may_take_all_of_the_last_answer(half: bool) -> None:
+    made = Made(answers=False)
+    if half:
+        made.feed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n")
+    else:
+        made.feed(b"GET / HTTP/1.0\r\n\r\n")
+    made.transport.unsent = 50
+    made.channel.respond(200, None, [], b"x" * 10, -1, True)
+    assert made.transport.ended == ("half-closed" if half else "closed")
+    for left in (40, 30):
+        made.clock.advance(55)
+        made.transport.unsent = left
+        made.clock.advance(6)
+    assert made.transport.ended == ("half-closed" if half else "closed")
+    made.transport.unsent = 0
+    made.clock.advance(61)
+    assert made.transport.ended == ("half-closed" if half else "closed")
+    made.clock.advance(6)
+    assert made.transport.ended == "aborted"

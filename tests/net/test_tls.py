@@ -405,6 +405,39 @@ def test_producers_pause_and_resume(any_reactor, any_runner, listening, client_c
     assert calls.count("pause") - calls.count("resume") in (0, 1)
 
 
+def test_what_was_written_before_a_close_reaches_a_slow_peer(
+    any_reactor, any_runner, server_context, client_context
+):
+    body = bytes(range(256)) * 40_000
+
+    def answer(it):
+        # The kernel shall not take all of it.
+        it.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        it.transport.write(body)
+        it.transport.loseConnection()
+
+    def wait(it):
+        it.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        it.transport.pauseProducing()
+        any_reactor.callLater(0.6, it.transport.resumeProducing)
+
+    def prepare(client):
+        client.on_made = wait
+        client.on_lost = lambda _: any_reactor.stop()
+
+    servers = Recorders(lambda it: setattr(it, "on_made", answer))
+    port = listen_tls(
+        any_reactor, 0, servers, server_context, interface="127.0.0.1", shutdown_timeout=0.2
+    )
+    clients = Recorders(prepare)
+    connect_tls(
+        any_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost"
+    )
+    any_runner.run()
+    assert len(clients.made[0].received) == len(body)
+    assert clients.made[0].lost.type is error.ConnectionDone
+
+
 def test_reading_paused_and_resumed_in_connection_made_goes_on(
     any_reactor, any_runner, listening, client_context
 ):

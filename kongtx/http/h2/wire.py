@@ -11,9 +11,12 @@ from zope.interface import implementer
 
 from kongtx.http.h2.connection import Connection
 from kongtx.http.timers import NEVER, LazyTimer
+from kongtx.net.consumer import unsent_bytes
 
-# A connection's last frames are waited for so long, in seconds.
+# A connection's last frames are waited for so long, in seconds; again after each that is taken.
 _CLOSE_SECONDS: Final = 5.0
+#: With more than this to be taken by the peer, it is not read, in bytes.
+MOST_UNSENT: Final = 1 << 20
 
 
 @implementer(IProtocol, IPushProducer)
@@ -26,6 +29,8 @@ class Wire(Connection):
         "_registered",
         "_seconds",
         "_timer",
+        "_unread",
+        "_untaken",
         "factory",
         "transport",
     )
@@ -41,6 +46,10 @@ class Wire(Connection):
         #: The transport has been told to close.
         self._closing = False
         self._registered = False
+        #: The peer is not read: it takes too little of what it makes us say.
+        self._unread = False
+        #: Bytes that waited for the peer when closing began, or was last looked after.
+        self._untaken = 0
         self._timer = LazyTimer(clock, self._expired)
 
     # -- what a side does ----------------------------------------------------------------------
@@ -65,6 +74,10 @@ class Wire(Connection):
 
     def dataReceived(self, data: bytes) -> None:
         self.receive(data)
+        # Windows hold bodies back, but nothing else that the peer may ask for.
+        if self.wire_paused and not self.dead and unsent_bytes(self.transport) > MOST_UNSENT:
+            self._unread = True
+            self.transport.pauseProducing()
 
     def connectionLost(self, reason: Failure) -> None:
         self.dead = True
@@ -87,6 +100,9 @@ class Wire(Connection):
 
     def resumeProducing(self) -> None:
         self.wire_paused = False
+        if self._unread:
+            self._unread = False
+            self.transport.resumeProducing()
         if not self.dead:
             self.flush()
 
@@ -114,7 +130,10 @@ class Wire(Connection):
     def _expired(self) -> None:
         now = self._seconds() + 0.001
         if self._closing:
-            self.transport.abortConnection()
+            if unsent_bytes(self.transport) < self._untaken:
+                self._await_last_frames()
+            else:
+                self.transport.abortConnection()
             return
         if not self.streams and self._idle_since() <= now:
             self._idle_expired()
@@ -143,8 +162,13 @@ class Wire(Connection):
         if self._registered:
             self._registered = False
             self.transport.unregisterProducer()
-        self._timer.set(self._seconds() + _CLOSE_SECONDS)
+        self._await_last_frames()
         self._shut()
+
+    def _await_last_frames(self) -> None:
+        """Expire unless the peer takes something of what is still to be sent."""
+        self._untaken = unsent_bytes(self.transport)
+        self._timer.set(self._seconds() + _CLOSE_SECONDS)
 
     def _shut(self) -> None:
         """Begin to close the transport; after a while it is aborted."""

@@ -21,6 +21,7 @@ from kongtx.http.h2 import frames
 from kongtx.http.h2.frames import PREFACE, frame_head
 from kongtx.http.h2.streams import STREAM_WINDOW
 from kongtx.http.interfaces import IServerChannel
+from kongtx.http.h2.wire import MOST_UNSENT
 from kongtx.http.limits import Limits
 from tests.http.h2.kit import GET, POST, Exchange, Pair, Server
 
@@ -397,6 +398,35 @@ def test_a_bomb_of_references_is_not_unpacked() -> None:
     server.receive(frame_head(frames.HEADERS, 5, 1, len(block)) + block)
     assert ends_calmly(server)
     assert server.exchanges == []
+
+
+def test_a_client_that_takes_no_answers_is_not_read() -> None:
+    pair = Pair(answer=lambda exchange: exchange.respond(b"", status=204))
+    transport = pair.server.transport
+    pair.server.connection.pauseProducing()
+    transport.unsent_bytes = lambda: MOST_UNSENT  # type: ignore[attr-defined]
+    pair.ask()
+    assert transport.producerState == "producing"
+    transport.unsent_bytes = lambda: MOST_UNSENT + 1  # type: ignore[attr-defined]
+    pair.ask()
+    assert transport.producerState == "paused"
+    pair.server.connection.resumeProducing()
+    assert transport.producerState == "producing"
+
+
+def test_a_client_has_its_time_for_each_piece_of_the_last_frames() -> None:
+    pair = Pair()
+    transport = pair.server.transport
+    ended: list[str] = []
+    transport.abortConnection = lambda: ended.append("aborted")  # type: ignore[method-assign]
+    transport.unsent_bytes = lambda: 10  # type: ignore[attr-defined]
+    pair.server.settings.drain()
+    pair.server.clock.advance(1.1)
+    transport.unsent_bytes = lambda: 9  # type: ignore[attr-defined]
+    pair.server.clock.advance(5.1)
+    assert ended == []
+    pair.server.clock.advance(5.1)
+    assert ended == ["aborted"]
 
 
 @pytest.mark.parametrize(
