@@ -9,6 +9,7 @@ transfer codings that are not understood.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -129,7 +130,7 @@ def _check_repeated(headers: list[Header], limits: Limits) -> int:
     return 494 if len(headers) > limits.header_count else 0
 
 
-def connection_tokens(headers: list[Header]) -> list[bytes]:
+def connection_tokens(headers: Iterable[Header]) -> list[bytes]:
     """The lower-case options of all Connection fields (RFC 9110 §7.6.1)."""
     tokens: list[bytes] = []
     for name, value in headers:

@@ -24,7 +24,6 @@ from kongtx.net.interfaces import INativeReactor
 from kongtx.net.stock import StockClientFactory
 from kongtx.net.transports import StreamConnection
 
-
 # A connection that is to be closed is looked at so often, until all has been sent.
 _LOOK_SECONDS = 0.1
 

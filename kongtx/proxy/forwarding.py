@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kongtx.http.heads import connection_tokens
@@ -169,17 +169,30 @@ def _build_lines(
         after += b"Connection: keep-alive, Upgrade\r\nUpgrade: %b\r\n" % upgrade
     else:
         after += b"Connection: keep-alive\r\n"
-    named = fields.get(b"connection")
-    if named is not None and named not in _COMMON_CONNECTION:
-        dropped = dropped | frozenset(connection_tokens(request.headers))
+    gone = _hop_by_hop(request)
     if b"te" in fields and wants_trailers(request):
         after += b"TE: trailers\r\n"
     kept = [
         b"%b: %b\r\n" % (name, header[1])
         for name, header in zip(names, headers, strict=True)
-        if header[0] not in dropped
+        if header[0] not in dropped and id(header) not in gone
     ]
     return before, middle, after + b"".join(kept)
+
+
+def _hop_by_hop(request: RequestContext) -> Collection[int]:
+    """The ids of the headers that the client has sent for this connection alone.
+
+    A client cannot name those that plugins have set: it could make an upstream take it for another.
+    """
+    fields, headers = request._fields, request.headers
+    named = fields.get(b"connection")
+    if named is None or (named in _COMMON_CONNECTION and len(fields) == len(headers)):
+        return ()
+    if request.headers_changed:
+        headers = request.received_headers[1]
+    tokens = frozenset(connection_tokens(headers))
+    return {id(header) for header in headers if header[0] in tokens}
 
 
 def _forwarded_for(request: RequestContext) -> bytes:

@@ -430,9 +430,7 @@ def test_what_was_written_before_a_close_reaches_a_slow_peer(
         any_reactor, 0, servers, server_context, interface="127.0.0.1", shutdown_timeout=0.2
     )
     clients = Recorders(prepare)
-    connect_tls(
-        any_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost"
-    )
+    connect_tls(any_reactor, "127.0.0.1", port.getHost().port, clients, client_context, "localhost")
     any_runner.run()
     assert len(clients.made[0].received) == len(body)
     assert clients.made[0].lost.type is error.ConnectionDone

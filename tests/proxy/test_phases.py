@@ -398,6 +398,23 @@ async def test_access_changes_what_goes_upstream(made: Any) -> None:
     assert body == b"new body"
 
 
+@pytest.mark.parametrize("spoofed", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_client_cannot_take_away_what_a_plugin_has_set(made: Any, spoofed: bool) -> None:
+    upstream = made.upstream()
+    identify = Handler("a", access=lambda request: request.set_header(b"X-Consumer", b"me"))
+    gateway = made.gateway(upstream, plugins=plugins(identify))
+    await gateway.ask(
+        b"GET /api HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n"
+        b"Connection: X-Consumer, X-Hop\r\nX-Hop: 1\r\n"
+        + b"X-Consumer: you\r\n" * spoofed
+        + b"\r\n"
+    )
+    fields = parse_fields(upstream.received.partition(b"\r\n\r\n")[0])
+    assert fields[b"x-consumer"] == [b"me"]
+    assert b"x-hop" not in fields
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest_twisted.ensureDeferred
 async def test_access_reads_the_body_and_it_is_still_sent(made: Any, chunked: bool) -> None:

@@ -20,8 +20,8 @@ from zope.interface.verify import verifyObject
 from kongtx.http.h2 import frames
 from kongtx.http.h2.frames import PREFACE, frame_head
 from kongtx.http.h2.streams import STREAM_WINDOW
-from kongtx.http.interfaces import IServerChannel
 from kongtx.http.h2.wire import MOST_UNSENT
+from kongtx.http.interfaces import IServerChannel
 from kongtx.http.limits import Limits
 from tests.http.h2.kit import GET, POST, Exchange, Pair, Server
 
