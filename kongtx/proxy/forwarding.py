@@ -189,10 +189,9 @@ def _hop_by_hop(request: RequestContext) -> Collection[int]:
     named = fields.get(b"connection")
     if named is None or (named in _COMMON_CONNECTION and len(fields) == len(headers)):
         return ()
-    if request.headers_changed:
-        headers = request.received_headers[1]
-    tokens = frozenset(connection_tokens(headers))
-    return {id(header) for header in headers if header[0] in tokens}
+    received = request.received_headers[1] if request.headers_changed else headers
+    tokens = frozenset(connection_tokens(received))
+    return {id(header) for header in received if header[0] in tokens}
 
 
 def _forwarded_for(request: RequestContext) -> bytes:
