@@ -102,6 +102,32 @@ def test_an_outage_of_the_database_is_told_and_not_felt_by_traffic(
     assert sorted(names) == ["kept", "status"]
 
 
+def test_credentials_that_are_cached_outlive_an_outage(
+    gateway: Gateway, postgres_database: Database
+) -> None:
+    server, admin = postgres_database.server, gateway.admin
+    service = {"name": "keyed", "url": f"{gateway.status}/status"}
+    assert ask(f"{admin}/services", service)[0] == 201
+    assert ask(f"{admin}/services/keyed/routes", {"paths": ["/k"]})[0] == 201
+    assert ask(f"{admin}/services/keyed/plugins", {"name": "key-auth"})[0] == 201
+    assert ask(f"{admin}/consumers", {"username": "bob"})[0] == 201
+    for key in ("asked-for", "never-asked-for"):
+        assert ask(f"{admin}/consumers/bob/key-auth", {"key": key})[0] == 201
+
+    def status(key: str) -> int:
+        return ask(f"{gateway.proxy}/k?apikey={key}")[0]
+
+    assert (status("asked-for"), status("unknown")) == (200, 401)
+    server.stop()
+    try:
+        # Of any worker: what one has looked up, the others find in the memory that they share.
+        assert {status("asked-for") for _ in range(20)} == {200}
+        assert {status("unknown") for _ in range(20)} == {401}
+        assert status("never-asked-for") == 500
+    finally:
+        server.start()
+
+
 def test_the_root_shows_the_database_and_not_its_password(gateway: Gateway) -> None:
     configuration = ask(gateway.admin)[1]["configuration"]
     assert configuration["database"] == "postgres"

@@ -118,3 +118,23 @@ async def test_a_known_key_follows_the_changes_of_its_consumer(
     assert await seen_username() == "robert"
     await gateway.admin.delete("/consumers/robert")
     assert (await gateway.client.get("/", headers={"apikey": "k"})).status == 401
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_key_that_is_unknown_is_looked_up_once_and_known_once_it_is_made(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(
+        {**declared(upstream, keyed()), "consumers": [{"username": "bob"}]}
+    )
+    cache = gateway.node.cache
+
+    async def status() -> int:
+        return (await gateway.client.get("/", headers={"apikey": "new"})).status
+
+    before = cache.statistics.loads
+    assert [await status() for _ in range(5)] == [401] * 5
+    assert cache.statistics.loads == before + 1
+    made = await gateway.admin.post("/consumers/bob/key-auth", json={"key": "new"})
+    assert made.status == 201
+    assert await status() == 200
