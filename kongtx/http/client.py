@@ -126,7 +126,7 @@ class ClientChannel(ReplyParser):
     def connectionLost(self, reason: Failure) -> None:
         self.closed = True
         self.ended_by = reason.value
-        self._timer.stop()
+        self._timer.end()
         reply, self._reply = self._reply, None
         tunnel, self._tunnel = self._tunnel, None
         self.lost(self)

@@ -88,7 +88,7 @@ class ServerChannel(AnsweringChannel):
         pass
 
     def connectionLost(self, reason: Failure) -> None:
-        self._timer.stop()
+        self._timer.end()
         self._closing = True
         self._settings.forget(self)
         exchange, self.exchange = self.exchange, None

@@ -10,6 +10,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 NEVER: Final = float("inf")
 
 
+def _nothing() -> None:
+    """Stand where the callback was."""
+
+
 class LazyTimer:
     """Calls back once a deadline has passed; the deadline may be moved as often as you like.
 
@@ -45,6 +49,15 @@ class LazyTimer:
         call, self._call = self._call, None
         if call is not None and call.active():
             call.cancel()
+
+    def end(self) -> None:
+        """Forget the callback as well.
+
+        What calls back has its timer for an attribute: neither would be freed before the garbage
+        collector finds them, nor what they lead to, such as the buffers of a TLS connection.
+        """
+        self.stop()
+        self._expired = _nothing
 
     def _schedule(self, deadline: float) -> None:
         if self._call is not None and self._call.active():

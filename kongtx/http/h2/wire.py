@@ -81,7 +81,7 @@ class Wire(Connection):
 
     def connectionLost(self, reason: Failure) -> None:
         self.dead = True
-        self._timer.stop()
+        self._timer.end()
         self._drop_streams(reason)
         self._lost(reason)
 
