@@ -16,7 +16,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kongtx.net.connections import ServerConnection
-from kongtx.net.driving import Driven
 from kongtx.net.errors import ProxyProtocolError
 from kongtx.net.facts import TLSSettings, keep_server_names
 from kongtx.net.interfaces import INativeReactor
@@ -105,7 +104,7 @@ class TLSListenerConnection(_ReadsProxyHeader, TLSConnection):
     def __init__(self, tls: TLSSettings, *args: Any) -> None:
         super().__init__(*args)
         self._tls = tls
-        self._handshake: Driven | None = None
+        self._handshake = None
 
     def _go_on(self, rest: bytes) -> None:
         self._shake_hands(self._uv, rest)

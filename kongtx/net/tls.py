@@ -20,6 +20,7 @@ from kongtx.net.connectors import TCPConnector
 from kongtx.net.driving import Driven
 from kongtx.net.errors import TLSConnectionLost, TLSHandshakeError
 from kongtx.net.facts import TLSFacts, TLSSettings
+from kongtx.net.handshaking import Handshake, shake_hands
 from kongtx.net.interfaces import INativeReactor
 from kongtx.net.stock import StockClientFactory
 from kongtx.net.transports import StreamConnection
@@ -28,23 +29,13 @@ from kongtx.net.transports import StreamConnection
 _LOOK_SECONDS = 0.1
 
 
-def _feed(ssl_protocol: Any, received: bytes) -> None:
-    """Give received bytes to uvloop's TLS as if it had read them itself."""
-    while received:
-        buffer = ssl_protocol.get_buffer(len(received))
-        size = min(len(buffer), len(received))
-        buffer[:size] = received[:size]
-        ssl_protocol.buffer_updated(size)
-        received = received[size:]
-
-
 @implementer(interfaces.ISSLTransport, interfaces.INegotiated)
 class TLSConnection(TLSFacts, StreamConnection):
     """A connection whose bytes uvloop encrypts."""
 
     __slots__ = ()
 
-    _handshake: Driven | None
+    _handshake: Handshake | Driven | None
     _tls: TLSSettings
 
     def connection_made(self, uv: Any) -> None:
@@ -58,23 +49,9 @@ class TLSConnection(TLSFacts, StreamConnection):
             uv.abort()
             return
         self.reactor.connections.add(self)
-        tls = self._tls
-        self._handshake = Driven(
-            self._loop.start_tls(
-                uv,
-                self,
-                tls.context,
-                server_side=tls.server_side,
-                server_hostname=tls.server_hostname,
-                ssl_handshake_timeout=tls.handshake_timeout,
-                ssl_shutdown_timeout=tls.shutdown_timeout,
-            ),
-            self._secured,
-            self._insecure,
+        self._handshake = shake_hands(
+            self._loop, uv, self, self._tls, received, self._secured, self._insecure
         )
-        if received:
-            # Behind what start_tls has scheduled, and ahead of what is read.
-            self._loop.call_soon(_feed, uv.get_protocol(), received)
 
     def _lost(self, reason: Failure) -> None:
         if self._handshake is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -138,6 +140,21 @@ GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
 def test_it_provides_what_exchanges_expect() -> None:
     verifyObject(IServerChannel, Made().channel)
+
+
+def test_a_lost_connection_is_freed_without_the_garbage_collector() -> None:
+    made = Made()
+    made.feed(GET)
+    made.exchanges.clear()
+    transport = weakref.ref(made.transport)
+    gc.disable()
+    try:
+        made.transport.unregisterProducer()  # as those that are lost forget it
+        made.channel.connectionLost(Failure(ConnectionDone()))
+        del made.channel, made.transport
+        assert transport() is None
+    finally:
+        gc.enable()
 
 
 REQUESTS = st.lists(

@@ -1,5 +1,8 @@
 """Deadlines move cheaply and are kept."""
 
+import gc
+import weakref
+
 from twisted.internet.task import Clock
 
 from kongtx.http.timers import NEVER, LazyTimer
@@ -40,3 +43,30 @@ def test_a_cleared_deadline_leaves_nothing_behind() -> None:
     timer.set(10)
     timer.stop()
     assert clock.getDelayedCalls() == []
+
+
+class Owner:
+    """Calls back to itself, as connections do."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.timer = LazyTimer(clock, self.expired)
+
+    def expired(self) -> None:
+        raise AssertionError("it has ended")
+
+
+def test_an_ended_timer_holds_its_owner_no_more_and_calls_nobody() -> None:
+    clock = Clock()
+    owner = Owner(clock)
+    seen = weakref.ref(owner)
+    owner.timer.set(5)
+    owner.timer.end()
+    assert clock.getDelayedCalls() == []
+    owner.timer.set(6)
+    clock.advance(7)
+    gc.disable()
+    try:
+        del owner
+        assert seen() is None
+    finally:
+        gc.enable()

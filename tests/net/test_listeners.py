@@ -10,6 +10,7 @@ import pytest
 import trustme
 from twisted.internet import error
 
+from kongtx.net import handshaking
 from kongtx.net.facts import keep_server_names
 from kongtx.net.listeners import adopt_listener, listen_tls
 from kongtx.net.proxy_protocol import (
@@ -89,8 +90,13 @@ def test_the_header_is_told_and_what_follows_is_received(any_reactor, talk, enco
     assert factory.made[0].transport.getPeer().host == "127.0.0.1"
 
 
+@pytest.mark.parametrize("by_start_tls", [False, True])
 @pytest.mark.parametrize("together", [True, False])
-def test_tls_begins_behind_the_header(any_reactor, talk, authority, server_context, together):
+def test_tls_begins_behind_the_header(
+    any_reactor, talk, authority, server_context, together, by_start_tls, monkeypatch
+):
+    if by_start_tls:
+        monkeypatch.setattr(handshaking, "SSLProtocol", None)
     factory = Recorders(echo)
     port = listen_tls(
         any_reactor, 0, factory, server_context, interface="127.0.0.1", proxy_protocol=True

@@ -11,6 +11,7 @@ from cryptography import x509
 from twisted.internet import error, interfaces
 from zope.interface.verify import verifyObject
 
+from kongtx.net import handshaking
 from kongtx.net.errors import TLSHandshakeError
 from kongtx.net.listeners import adopt_listener, listen_tls
 from kongtx.net.tls import connect_tls
@@ -57,6 +58,13 @@ def test_bytes_go_there_and_back(any_reactor, any_runner, listening, client_cont
     any_runner.run()
     assert clients.made[0].received == b"hello"
     assert clients.made[0].lost.type is error.ConnectionDone
+
+
+def test_a_uvloop_of_another_make_speaks_tls_too(
+    any_reactor, any_runner, listening, client_context, monkeypatch
+):
+    monkeypatch.setattr(handshaking, "SSLProtocol", None)
+    test_bytes_go_there_and_back(any_reactor, any_runner, listening, client_context)
 
 
 def test_large_bodies_arrive_whole_in_both_directions(
