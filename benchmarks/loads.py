@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,29 @@ def by_wrk(
     rate = re.search(r"Requests/sec:\s*([\d.]+)", output)
     assert rate is not None
     return Figure(spent / max(int(count[1]), 1) * 1e6, float(rate[1]))
+
+
+def by_s_time(port: int, file: str, pid: int, seconds: float, clients: int = 4) -> Figure:
+    """Full TLS handshakes, each for one request on a connection of its own.
+
+    wrk takes its session up again with each new connection; C{openssl s_time -new} has none.
+    """
+    command = [program("openssl"), "s_time", "-connect", f"127.0.0.1:{port}", "-new"]
+    command += ["-time", f"{max(1, round(seconds))}", "-www", file]
+    before, began = cpu_seconds(pid), time.monotonic()
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(clients)
+    ]
+    outputs = [each.communicate()[0] for each in running]
+    spent, took = cpu_seconds(pid) - before, time.monotonic() - began
+    # An answer without a body would be shorter.
+    pattern = r"(\d+) connections in \d+ real seconds, [1-9]\d{2,} bytes read per connection"
+    found = [re.search(pattern, output) for output in outputs]
+    count = sum(int(each[1]) for each in found if each)
+    if not all(found) or not count:
+        sys.exit(f"benchmark: bad run of {' '.join(command)}:\n{outputs[0]}")
+    return Figure(spent / count * 1e6, count / took)
 
 
 def by_h2load(

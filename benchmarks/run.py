@@ -25,7 +25,7 @@ import attrs
 
 from benchmarks import loads, plot
 from benchmarks.harness import REPOSITORY, Processes, Proxy, resident_kib
-from benchmarks.loads import Figure, by_h2load, by_websocket, by_wrk
+from benchmarks.loads import Figure, by_h2load, by_s_time, by_websocket, by_wrk
 from benchmarks.setup import ROUTES, start_proxies, start_upstreams
 
 IDLE_CONNECTIONS = 10_000
@@ -64,6 +64,7 @@ def scenarios(files: Path) -> list[Scenario]:
         Scenario("TLS", _get("small", "tls"), 0.6),
         Scenario("TLS, 100 KiB down", _get("100k", "tls")),
         Scenario("TLS handshakes", _handshakes, 0.7),
+        Scenario("TLS handshakes, resumed", _resumptions),
         Scenario("HTTP/2", _http2("small")),
         Scenario("HTTP/2, 100 KiB down", _http2("100k")),
         Scenario("gRPC unary", lambda proxy, seconds: _grpc(proxy, seconds, files)),
@@ -124,6 +125,11 @@ def _churn(proxy: Proxy, seconds: float) -> Figure:
 
 def _handshakes(proxy: Proxy, seconds: float) -> Figure:
     """Connections that each shake hands anew, for one request."""
+    return by_s_time(proxy.tls, "/small", proxy.pid, seconds)
+
+
+def _resumptions(proxy: Proxy, seconds: float) -> Figure:
+    """Connections that each resume the session of the one before, for one request."""
     url = f"https://127.0.0.1:{proxy.tls}/small"
     return by_wrk(url, proxy.pid, seconds, headers=("Connection: close",))
 

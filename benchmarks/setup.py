@@ -36,6 +36,8 @@ PROXY = """
   map $http_apikey $known { default 0; "secret" 1; }
   limit_req_zone $http_apikey zone=keys:1m rate=1000000r/s;
   ssl_certificate %(pem)s; ssl_certificate_key %(pem)s; ssl_session_tickets on;
+  # As kongtx: without TLS 1.3, which this nginx may not have on, resuming needs no key exchange.
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_conf_command NumTickets 1;
   proxy_http_version 1.1; proxy_set_header Connection "keep-alive";
   proxy_set_header Host upstream.test; proxy_set_header Via "1.1 kong/3.9.1";
   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

@@ -1,27 +1,19 @@
 """TLS on the proxy's listener, against nginx in the same run: `python -m benchmarks.tls`.
 
-Requests on connections kept alive, and requests that each have a connection and a full handshake of
-their own, by CPU time and by rate. Both proxies show the same ECDSA certificate. Needs `nginx` and
-`wrk`.
+Requests on connections kept alive, and requests that each have a connection of their own, with a
+full handshake or with the session of the one before; by CPU time and by rate. Both proxies show the
+same ECDSA certificate, and give one ticket. Needs `nginx`, `wrk` and `openssl`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.proxy import (
-    PROXY,
-    UPSTREAM,
-    cpu_seconds,
-    free_port,
-    start_nginx,
-)
+from benchmarks.loads import Figure, by_s_time, by_wrk
+from benchmarks.proxy import PROXY, UPSTREAM, free_port, start_nginx
 from tests.runtime.running import RunningNode, children_of
 
 _PLAIN = "listen 127.0.0.1:{port} backlog=4096;"
@@ -29,21 +21,23 @@ _SECURE = """listen 127.0.0.1:{port} ssl backlog=4096;
     ssl_certificate {ssl}/kong-default-ecdsa.crt;
     ssl_certificate_key {ssl}/kong-default-ecdsa.key;
     ssl_certificate {ssl}/kong-default.crt; ssl_certificate_key {ssl}/kong-default.key;
-    ssl_session_cache off; ssl_protocols TLSv1.2 TLSv1.3;"""
-_CASES = {"requests": [], "handshakes": ["-H", "Connection: close"]}
+    ssl_session_cache off; ssl_protocols TLSv1.2 TLSv1.3; ssl_conf_command NumTickets 1;"""
 
 
-def measure(port: int, pid: int, more: list[str], seconds: int) -> tuple[float, float]:
-    """CPU microseconds a request, and requests a second."""
-    command = ["wrk", "-t1", "-c32", f"-d{seconds}s", *more, f"https://127.0.0.1:{port}/small"]
-    before = cpu_seconds(pid)
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    spent = cpu_seconds(pid) - before
-    count = re.search(r"(\d+) requests in", output)
-    rate = re.search(r"Requests/sec:\s*([\d.]+)", output)
-    if count is None or rate is None or "Non-2xx" in output:
-        sys.exit(f"benchmark: bad run of {' '.join(command)}:\n{output}")
-    return spent / int(count[1]) * 1e6, float(rate[1])
+def requests(port: int, pid: int, seconds: int) -> Figure:
+    """Requests on connections kept alive."""
+    return by_wrk(f"https://127.0.0.1:{port}/small", pid, seconds)
+
+
+def handshakes(port: int, pid: int, seconds: int) -> Figure:
+    """Full handshakes, for one request each."""
+    return by_s_time(port, "/small", pid, seconds)
+
+
+def resumed(port: int, pid: int, seconds: int) -> Figure:
+    """Handshakes that resume a session, for one request each."""
+    url = f"https://127.0.0.1:{port}/small"
+    return by_wrk(url, pid, seconds, headers=("Connection: close",))
 
 
 def start_kongtx(directory: Path, upstream: int) -> RunningNode:
@@ -95,17 +89,17 @@ def main() -> None:
 def compare(options: argparse.Namespace, theirs: tuple[int, int], ours: tuple[int, int]) -> None:
     """Run both in turn."""
     print(f"{'':>10} {'nginx us':>9} {'kongtx us':>10} {'cpu ratio':>10} {'rate ratio':>11}")
-    for case, more in _CASES.items():
+    for case in (requests, handshakes, resumed):
         runs = [
-            [measure(*proxy, more, options.seconds) for proxy in (theirs, ours)]
+            [case(*proxy, options.seconds) for proxy in (theirs, ours)]
             for _ in range(options.rounds)
         ]
-        (their_cpu, their_rate), (our_cpu, our_rate) = (
-            min(each) for each in zip(*runs, strict=True)
+        their, our = (
+            min(each, key=lambda figure: figure.cpu_us) for each in zip(*runs, strict=True)
         )
         print(
-            f"{case:>10} {their_cpu:9.1f} {our_cpu:10.1f} {their_cpu / our_cpu:10.2f}"
-            f" {our_rate / their_rate:11.2f}",
+            f"{case.__name__:>10} {their.cpu_us:9.1f} {our.cpu_us:10.1f}"
+            f" {their.cpu_us / our.cpu_us:10.2f} {our.rate / their.rate:11.2f}",
             flush=True,
         )
 
