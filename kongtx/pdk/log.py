@@ -198,6 +198,8 @@ class Inspect:
 
 
 def _check_value(value: Any, above: tuple[int, ...]) -> None:
+    if value is None or isinstance(value, (str, int, float)):  # bool is an int
+        return
     if isinstance(value, Mapping) and id(value) not in above:
         for key, each in value.items():
             if not isinstance(key, str):
@@ -205,8 +207,6 @@ def _check_value(value: Any, above: tuple[int, ...]) -> None:
             _check_value(each, (*above, id(value)))
         else:
             return
-    elif value is None or isinstance(value, (str, int, float, bool)):
-        return
     raise ArgumentError(
         "value must be nil, a number, string, boolean or a non-self-referencial table "
         "containing numbers, string and booleans"

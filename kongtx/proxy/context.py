@@ -274,6 +274,14 @@ class RequestContext(ResponseHeaders):
     def get_header(self, name: bytes) -> bytes | None:
         return self._fields.get(name)
 
+    def get_headers(self, name: bytes) -> list[bytes]:
+        fields = self._fields
+        if name not in fields:
+            return []
+        if len(fields) == len(self.headers):  # none is there twice
+            return [fields[name]]
+        return [value for key, value in self.headers if key == name]
+
     def set_header(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
         if lower in self._fields:

@@ -132,6 +132,9 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
     def get_header(name: bytes) -> bytes | None:
         """The first value of a request header; the name in lower case."""
 
+    def get_headers(name: bytes) -> list[bytes]:
+        """All values of a request header; the name in lower case."""
+
     def set_header(name: bytes, value: bytes) -> None:
         """Replace all values of a request header; the name in the case to send."""
 

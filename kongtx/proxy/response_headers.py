@@ -46,8 +46,9 @@ class ResponseHeaders:
     _response_fields: Mapping[bytes, bytes]
     #: More headers, as lines that nobody has wanted to see taken apart yet.
     _response_lines: bytes
-    #: Their names in lower case; L{None} if there are none.
-    _response_added: set[bytes] | None
+    #: Their names in lower case; L{None} if there are none. Others may use the same object, unless
+    #: it is a set.
+    _response_added: Collection[bytes] | None
 
     #: A plain head as the upstream sent it, and its body's length, instead of the list below.
     _upstream_head: tuple[bytes, int] | None
@@ -112,8 +113,8 @@ class ResponseHeaders:
             and (name in _line_names or _is_good(name, lower))
             and not (LF in value or CR in value)
         ):
-            if added is None:
-                added = self._response_added = set()
+            if type(added) is not set:
+                added = self._response_added = set(added or ())
             if lower in added or (self._response_head and lower in self._response_fields):
                 self._cut_names(frozenset((lower,)))
             added.add(lower)
@@ -154,9 +155,9 @@ class ResponseHeaders:
         """Headers of these names are added as lines."""
         added = self._response_added
         if added is None:
-            self._response_added = set(names)
+            self._response_added = names
         else:
-            added.update(names)
+            self._response_added = {*added, *names}
 
     def _remove_response(self, names: Set[bytes]) -> None:
         if self._response_headers or (self._response_head and b"content-length" in names):
@@ -164,7 +165,7 @@ class ResponseHeaders:
             headers[:] = [header for header in headers if header[0].lower() not in names]
             return
         added = self._response_added
-        if (added is not None and not names.isdisjoint(added)) or (
+        if (added and not names.isdisjoint(added)) or (
             self._response_head and not names.isdisjoint(self._response_fields)
         ):
             self._cut_names(frozenset(names))
@@ -175,9 +176,9 @@ class ResponseHeaders:
             self._response_head = head = cut_head(self._response_head, names)
             self._response_fields = fields_of(head)
         added = self._response_added
-        if added is not None and not names.isdisjoint(added):
+        if added and not names.isdisjoint(added):
             self._response_lines = cut_lines(self._response_lines, names)
-            added -= names
+            self._response_added = set(added) - names
 
 
 def _is_good(name: bytes, lower: bytes) -> bool:

@@ -91,11 +91,12 @@ def _needs_body(config: Mapping[str, Any], kong: Kong) -> bool:
 
 def _in_header_or_query(name: str, raw: bytes, config: Mapping[str, Any], kong: Kong) -> str | None:
     """The key under one name, which may be empty."""
-    if config["key_in_header"] and kong.raw.get_header(raw) is not None:
-        values = [value for header, value in kong.raw.headers if header == raw]
+    if config["key_in_header"]:
+        values = kong.raw.get_headers(raw)
         if len(values) > 1:
             raise Refused(401, "Duplicate API key found", config["challenge"])
-        return values[0].decode("latin-1")
+        if values:
+            return values[0].decode("latin-1")
     if config["key_in_query"] and kong.raw.query:
         return _single(kong.request.get_query().get(name), config)
     return None

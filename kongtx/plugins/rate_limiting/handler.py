@@ -132,11 +132,11 @@ class RateLimiting(Plugin):
     ) -> None:
         if taken is None:
             return
-        counts, reached = taken
+        counts, reached, more = taken
         remaining: list[float] = []
         worst, least = 0, _INFINITE
         for index, limit in enumerate(settings.limits):
-            left = limit - counts[index]
+            left = limit - counts[index] - more
             if reached is None or reached == index:
                 left -= 1
             left = max(left, 0)

@@ -71,7 +71,7 @@ class LocalPolicy:
             elif share.unsent < share.most and now < share.until:
                 unsent = share.unsent
                 share.unsent = unsent + 1
-                return Taken([count + unsent for count in share.stored], None)
+                return Taken(share.stored, None, unsent)
         unsent = 0 if share is None else share.unsent
         taken = self._counters.take(_keys(identity, windows), limits, now, unsent)
         self._share_out(identity, share, taken, windows, limits, now)
