@@ -6,7 +6,7 @@ of the request's way goes on from its Deferred.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from twisted.python.failure import Failure
@@ -15,12 +15,13 @@ from zope.interface import implementer
 from kongtx.balancer.interfaces import IBalancer
 from kongtx.http.interfaces import IExchange
 from kongtx.http.paths import normalise_path
+from kongtx.pdk.kong import Kong
 from kongtx.proxy.bodies import BodyStore
 from kongtx.proxy.context import Answer
 from kongtx.proxy.errors import BodyLost
 from kongtx.proxy.forwarding import forwarded_host, forwarded_scheme
 from kongtx.proxy.interfaces import IPhaseHandler, ShortCircuit
-from kongtx.proxy.phases import EMPTY, Chain, Named, as_deferred, log, report
+from kongtx.proxy.phases import EMPTY, Chain, Step, as_deferred, log, report
 from kongtx.proxy.routes import RouteState
 from kongtx.proxy.upstream import WAITING_BYTES, Forwarding
 
@@ -75,7 +76,7 @@ class Exchange(Forwarding):
         self.path = normalise_path(raw_path)
         if configured.global_chain.rewrite:
             self.phase = "rewrite"
-            self._run(configured.global_chain.rewrite, 0, self._rewritten)
+            self._run(iter(configured.global_chain.rewrite), self._rewritten)
         else:
             self._find_route()
 
@@ -142,13 +143,18 @@ class Exchange(Forwarding):
             self.answer_page(status)
 
     # -- phases that may wait --------------------------------------------------------------------
-    def _run(self, handlers: tuple[Named, ...], index: int, done: Callable[[], None]) -> None:
-        """Run handlers from C{index} on, until one has answered; then go on with C{done}."""
-        while index < len(handlers):
-            name, handler = handlers[index]
-            index += 1
+    def _run(self, steps: Iterator[Step], done: Callable[[], None]) -> None:
+        """Run the handlers that are left, until one has answered; then go on with C{done}."""
+        for name, method, config, row, node in steps:
             try:
-                waiting = handler(self)
+                if node is None:
+                    waiting = method(self)
+                else:
+                    kong = self.pdk
+                    if kong is None:
+                        kong = self.pdk = Kong(self, node)
+                    kong.row = row
+                    waiting = method(config, kong)
             except ShortCircuit:
                 break
             except Exception:
@@ -157,22 +163,20 @@ class Exchange(Forwarding):
             if waiting is not None:
                 deferred = as_deferred(waiting)
                 deferred.addErrback(self._waiting_failed, name)
-                deferred.addCallback(self._resume, handlers, index, done)
+                deferred.addCallback(self._resume, steps, done)
                 deferred.addErrback(self._broken)
                 return
             if self.answer is not None:
                 break
         done()
 
-    def _resume(
-        self, _: object, handlers: tuple[Named, ...], index: int, done: Callable[[], None]
-    ) -> None:
+    def _resume(self, _: object, steps: Iterator[Step], done: Callable[[], None]) -> None:
         if self._over:
             return
         if self.answer is not None:
             done()
         else:
-            self._run(handlers, index, done)
+            self._run(steps, done)
 
     def _handler_failed(self, name: str) -> None:
         report(self.phase, name)
@@ -228,7 +232,7 @@ class Exchange(Forwarding):
         self._chain = chain
         if chain.access:
             self.phase = "access"
-            self._run(chain.access, 0, self._accessed)
+            self._run(iter(chain.access), self._accessed)
         else:
             self._accessed()
 

@@ -15,7 +15,7 @@ from kongtx.http.plain import take_apart
 from kongtx.proxy.answers import Answering, milliseconds, sendable, without
 from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.interfaces import ShortCircuit
-from kongtx.proxy.phases import EMPTY, as_deferred, report
+from kongtx.proxy.phases import EMPTY, as_deferred, call, report
 from kongtx.proxy.response_headers import CONTENT_LENGTH
 from kongtx.proxy.routes import RouteState
 
@@ -392,16 +392,16 @@ class Relaying(Answering):
         handlers = self._chain.response
         self.phase = "response"
         while index < len(handlers):
-            name, handler = handlers[index]
-            index += 1
+            name = handlers[index][0]
             waiting = None
             try:
-                waiting = handler(self)
+                waiting = call(self, handlers[index])
             except ShortCircuit:
                 pass
             except Exception:
                 report("response", name)
                 self.answer = self.failure_answer()
+            index += 1
             if waiting is not None:
                 deferred = as_deferred(waiting)
                 deferred.addErrback(self._response_failed, name)

@@ -151,8 +151,8 @@ class RateLimiting(Plugin):
             kong.raw.add_response_lines(lines, settings.header_names)
         if reached is not None:
             config = settings.config
-            more = {"Retry-After": reset} if settings.headers else {}
-            kong.response.error(int(config["error_code"] or 429), config["error_message"], more)
+            told = {"Retry-After": reset} if settings.headers else {}
+            kong.response.error(int(config["error_code"] or 429), config["error_message"], told)
 
 
 def _header_lines(periods: Sequence[str], limits: Sequence[float], whole: bool) -> list[bytes]:
