@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
 from kongtx.tls.errors import UnusableAuthority
-from kongtx.tls.revocation import REVOKED, UNKNOWN, Link, by_lists
+from kongtx.tls.revocation import REVOKED, UNKNOWN, Link, RevocationLists
 
 #: How revocations are looked at.
 SKIP, IGNORE_CA_ERROR, STRICT = "SKIP", "IGNORE_CA_ERROR", "STRICT"
@@ -145,7 +145,7 @@ def verdict_of(chain: Sequence[bytes], authorities: Authorities) -> Verdict:
         return Verdict(None, above)
     lists = _lists(authorities.revocations)
     links = list(starmap(Link, pairwise(found)))
-    standings = [by_lists(link, lists) for link in links]
+    standings = [lists.standing(link) for link in links]
     if REVOKED in standings:
         return Verdict(WHY_REVOKED, above)
     undecided = tuple(link for link, told in zip(links, standings, strict=True) if told == UNKNOWN)
@@ -190,9 +190,9 @@ def _store(certificates: tuple[str, ...], allows_partial: bool) -> crypto.X509St
 
 
 @lru_cache(maxsize=64)
-def _lists(texts: tuple[str, ...]) -> tuple[x509.CertificateRevocationList, ...]:
+def _lists(texts: tuple[str, ...]) -> RevocationLists:
     try:
-        return tuple(x509.load_pem_x509_crl(text.encode()) for text in texts)
+        return RevocationLists(x509.load_pem_x509_crl(text.encode()) for text in texts)
     except ValueError:
         raise UnusableAuthority("a revocation list cannot be read") from None
 

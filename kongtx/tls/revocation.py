@@ -25,6 +25,8 @@ from kongtx.tls.errors import TLSError
 GOOD, REVOKED, UNKNOWN = "good", "revoked", "unknown"
 
 _REVOKED_CODE = 23  # X509_V_ERR_CERT_REVOKED
+#: Issuers of which some lists keep what OpenSSL made of them.
+_MOST_STORES = 64
 #: What clocks may differ by.
 _SKEW = datetime.timedelta(minutes=5)
 #: How long a response is believed that does not say until when.
@@ -94,22 +96,42 @@ def load_list(data: bytes) -> x509.CertificateRevocationList:
         raise Undecided("this is no revocation list") from None
 
 
-def by_lists(link: Link, lists: Iterable[x509.CertificateRevocationList]) -> str:
-    """What lists say of a certificate; those of others, and those not valid now, do not count."""
-    wanted = [each for each in lists if each.issuer == link.certificate.issuer]
-    if not wanted:
-        return UNKNOWN
-    store = crypto.X509Store()
-    store.add_cert(crypto.X509.from_cryptography(link.issuer))
-    for each in wanted:
-        store.add_crl(each)
-    store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.PARTIAL_CHAIN)
-    certificate = crypto.X509.from_cryptography(link.certificate)
-    try:
-        crypto.X509StoreContext(store, certificate).verify_certificate()
-    except crypto.X509StoreContextError as error:
-        return REVOKED if error.errors and error.errors[0] == _REVOKED_CODE else UNKNOWN
-    return GOOD
+class RevocationLists:
+    """Some lists, and what OpenSSL makes of them: long ones take it long to read."""
+
+    def __init__(self, lists: Iterable[x509.CertificateRevocationList] = ()) -> None:
+        self._lists = tuple(lists)
+        self._stores: dict[x509.Certificate, crypto.X509Store | None] = {}
+
+    def standing(self, link: Link) -> str:
+        """What they say of a certificate; those of others, or not valid now, do not count."""
+        store = self._store(link.issuer)
+        if store is None:
+            return UNKNOWN
+        certificate = crypto.X509.from_cryptography(link.certificate)
+        try:
+            crypto.X509StoreContext(store, certificate).verify_certificate()
+        except crypto.X509StoreContextError as error:
+            return REVOKED if error.errors and error.errors[0] == _REVOKED_CODE else UNKNOWN
+        return GOOD
+
+    def _store(self, issuer: x509.Certificate) -> crypto.X509Store | None:
+        if issuer not in self._stores:
+            if len(self._stores) >= _MOST_STORES:
+                self._stores.clear()
+            self._stores[issuer] = self._made(issuer)
+        return self._stores[issuer]
+
+    def _made(self, issuer: x509.Certificate) -> crypto.X509Store | None:
+        wanted = [each for each in self._lists if each.issuer == issuer.subject]
+        if not wanted:
+            return None
+        store = crypto.X509Store()
+        store.add_cert(crypto.X509.from_cryptography(issuer))
+        for each in wanted:
+            store.add_crl(each)
+        store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.PARTIAL_CHAIN)
+        return store
 
 
 def ocsp_request(link: Link) -> bytes:

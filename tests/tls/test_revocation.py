@@ -18,8 +18,8 @@ from kongtx.tls.revocation import (
     REVOKED,
     UNKNOWN,
     Link,
+    RevocationLists,
     Undecided,
-    by_lists,
     by_ocsp,
     load_list,
     ocsp_request,
@@ -128,12 +128,12 @@ def listed(ca: trustme.CA, *leaves: Any) -> x509.CertificateRevocationList:
 
 
 def test_lists_of_the_issuer_count() -> None:
-    assert by_lists(LINK, [listed(CA)]) == GOOD
-    assert by_lists(LINK, [listed(OTHER), listed(CA, LEAF)]) == REVOKED
-    assert by_lists(LINK, [listed(OTHER, LEAF)]) == UNKNOWN
-    assert by_lists(LINK, []) == UNKNOWN
+    assert RevocationLists([listed(CA)]).standing(LINK) == GOOD
+    assert RevocationLists([listed(OTHER), listed(CA, LEAF)]).standing(LINK) == REVOKED
+    assert RevocationLists([listed(OTHER, LEAF)]).standing(LINK) == UNKNOWN
+    assert RevocationLists([]).standing(LINK) == UNKNOWN
     der = listed(CA, LEAF).public_bytes(Encoding.DER)
-    assert by_lists(LINK, [load_list(der)]) == REVOKED
+    assert RevocationLists([load_list(der)]).standing(LINK) == REVOKED
 
 
 def test_a_list_that_the_issuer_has_not_signed_does_not_count() -> None:
@@ -144,7 +144,7 @@ def test_a_list_that_the_issuer_has_not_signed_does_not_count() -> None:
         .next_update(NOW + DAY)
         .sign(key_of(OTHER), hashes.SHA256())
     )
-    assert by_lists(LINK, [forged]) == UNKNOWN
+    assert RevocationLists([forged]).standing(LINK) == UNKNOWN
 
 
 def test_a_list_of_yesterday_does_not_count() -> None:
@@ -155,7 +155,7 @@ def test_a_list_of_yesterday_does_not_count() -> None:
         .next_update(NOW - DAY)
         .sign(key_of(CA), hashes.SHA256())
     )
-    assert by_lists(LINK, [old]) == UNKNOWN
+    assert RevocationLists([old]).standing(LINK) == UNKNOWN
 
 
 def test_what_is_no_list_is_told() -> None:

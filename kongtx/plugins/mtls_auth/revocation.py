@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import attrs
 import treq
-from cryptography import x509
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectError, DNSLookupError
@@ -31,8 +30,8 @@ from kongtx.pdk.node import Node
 from kongtx.tls.revocation import (
     UNKNOWN,
     Link,
+    RevocationLists,
     Undecided,
-    by_lists,
     by_ocsp,
     load_list,
     ocsp_request,
@@ -94,9 +93,9 @@ class Revocations:
         self._node = node
         self._now = now
         self._standings: dict[tuple[Link, RevocationSettings], tuple[float, str]] = {}
-        self._lists: dict[str, tuple[float, x509.CertificateRevocationList]] = {}
+        self._lists: dict[str, tuple[float, RevocationLists]] = {}
         self._flights: Flights[str] = Flights()
-        self._list_flights: Flights[x509.CertificateRevocationList] = Flights()
+        self._list_flights: Flights[RevocationLists] = Flights()
 
     async def standing(self, link: Link, settings: RevocationSettings) -> str:
         """Whether a certificate is C{good}, C{revoked} or of C{unknown} standing."""
@@ -156,14 +155,14 @@ class Revocations:
             found = kept[1]
         else:
             found = await self._list_flights.join(url, lambda: self._list(url, settings))
-        told: str = await self._thread(by_lists, link, [found])
+        told: str = await self._thread(found.standing, link)
         if told == UNKNOWN:
             raise Undecided("the list is not the issuer's, or not of this time")
         return told
 
-    async def _list(self, url: str, settings: RevocationSettings) -> x509.CertificateRevocationList:
+    async def _list(self, url: str, settings: RevocationSettings) -> RevocationLists:
         data = await self._fetch(url, settings)
-        found = await self._thread(load_list, data)
+        found = RevocationLists([await self._thread(load_list, data)])
         if len(self._lists) >= _MOST_LISTS:
             self._lists.clear()
         self._lists[url] = self._node.clock.seconds() + settings.ttl_s, found
