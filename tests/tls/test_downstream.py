@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from kongtx.pdk.errors import ArgumentError, PhaseError
@@ -215,12 +217,31 @@ async def test_certificates_that_end_soon_are_told_of(secure: Make, logged: list
     )
     soon = stored(issued("soon.test", not_after=now + datetime.timedelta(days=10)), "soon.test")
     row = await gateway.store["certificates"].insert(soon)
-    gateway.node.listener_tls.warn_of_expiry(now)
+    gateway.node.expiry.warn(now)
     when = (now - datetime.timedelta(days=1)).strftime("%Y-%m-%d %H:%M UTC")
     assert f"client_ssl_cert has expired on {when}" in logged
     [line] = [line for line in logged if "expires" in line]
     assert line.startswith(f"certificate {row['id']} expires on ")
     assert line.endswith(", in 9 days")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_that_ends_soon_is_told_of_when_it_comes(
+    secure: Make, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kongtx.runtime.node.expiry.SOON", 0.0)
+    gateway = await secure()
+    now = datetime.datetime.now(datetime.UTC)
+    soon = stored(issued("soon.test", not_after=now + datetime.timedelta(days=10)), "soon.test")
+    for _ in range(2):
+        logged.clear()
+        row = await gateway.store["certificates"].insert({**soon, "snis": []})
+        await gateway.store["certificates"].insert(stored(issued("long.test")))
+        for _ in range(500):
+            if not logged:
+                await deferLater(reactor, 0.01)
+        [line] = logged
+        assert line.startswith(f"certificate {row['id']} expires on ")
 
 
 @pytest.mark.parametrize(

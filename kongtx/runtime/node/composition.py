@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -57,13 +56,14 @@ from kongtx.runtime.logs.web import log_site
 from kongtx.runtime.node.changes import STORE_CHANNEL, Changes
 from kongtx.runtime.node.cluster import make_cluster_events
 from kongtx.runtime.node.declarative import DeclarativeLoader
+from kongtx.runtime.node.expiry import ExpiryWatch
 from kongtx.runtime.node.identity import cluster_id, master_pid, node_id
 from kongtx.runtime.node.nodeinfo import NodeInfo
 from kongtx.runtime.node.outage import DatabaseAccess, wants_copy
 from kongtx.runtime.node.schemas import make_registry
 from kongtx.runtime.node.settings import admin_settings, gateway_settings
 from kongtx.runtime.node.snapshot import Rows, SnapshotKeeper
-from kongtx.runtime.node.tls import EXPIRY_INTERVAL, ListenerTLS, client_material
+from kongtx.runtime.node.tls import ListenerTLS, client_material
 from kongtx.runtime.node.vaults import Vaults
 from kongtx.tls.handshake import Handshake
 
@@ -146,6 +146,7 @@ class GatewayNode(MultiService):
         )
         resolve = self.plugin_node.resolve_vault
         self.listener_tls = ListenerTLS(conf, reactor, resolve, wanting)
+        self.expiry = ExpiryWatch(self.listener_tls, self.context.timers)
         self.plugin_node.server_names = self.listener_tls
         self.plugin_node.certificates_in_use = self.listener_tls.in_use
         self.client_material = client_material(conf, resolve)
@@ -173,7 +174,12 @@ class GatewayNode(MultiService):
             self.balancers,
             conf.router_flavor,
             self._apply,
-            followers=[self.vaults.update, self.listener_tls.update, self._update_material],
+            followers=[
+                self.vaults.update,
+                self.listener_tls.update,
+                self._update_material,
+                self.expiry.follow,
+            ],
         )
         self.upstream_tls = UpstreamTLS(reactor, self.client_material)
         self.pool = _make_pool(conf, reactor, self.upstream_tls)
@@ -224,9 +230,7 @@ class GatewayNode(MultiService):
             hosts = [listen.host for listen in open_to_all]
             warn_when_open(admin_settings(self.conf), hosts, mutual_tls=not hosts)
         self._listen()
-        self.context.timers.every(
-            "certificates: expiry", EXPIRY_INTERVAL, self._warn_of_expiry, first=0, scope="node"
-        )
+        self.expiry.start()
         if not self.store.connector.read_only:
             interval = self.conf._debug_pg_ttl_cleanup_interval
             self.context.timers.every(
@@ -356,9 +360,6 @@ class GatewayNode(MultiService):
                 if context is None:
                     context = HandshakeContext(handshake)
                 handler.certificate(context)
-
-    def _warn_of_expiry(self) -> None:
-        self.listener_tls.warn_of_expiry(datetime.now(UTC))
 
     def _update_material(self, rows: Rows, touched: Mapping[str, set[str]]) -> None:
         if touched["certificates"] or touched["ca_certificates"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -24,7 +23,7 @@ from kongtx.tls.client import ClientMaterial
 from kongtx.tls.clients import ClientVerification
 from kongtx.tls.contexts import server_context
 from kongtx.tls.errors import TLSError
-from kongtx.tls.expiry import CertificateInUse, report_expiry
+from kongtx.tls.expiry import CertificateInUse
 from kongtx.tls.handshake import Handshake, authority_names
 from kongtx.tls.interfaces import IServerNames
 from kongtx.tls.listening import CertificateChooser, Hook, SharedTickets
@@ -35,8 +34,6 @@ from kongtx.tls.validation import Validations
 #: What is spoken over TLS, the best first: with and without HTTP/2.
 HTTP2_ALPN = ("h2", "http/1.1")
 ALPN = ("http/1.1",)
-#: Seconds between two looks at the certificates' dates.
-EXPIRY_INTERVAL = 86400.0
 
 log = Logger()
 
@@ -186,11 +183,6 @@ class ListenerTLS:
             texts = [known[key]["cert"] for key in sorted(welcome) if key in known]
             names = self._welcome[welcome] = authority_names(texts)
         return names
-
-    def warn_of_expiry(self, now: datetime.datetime) -> None:
-        """Log which certificates have expired or are about to, and which cannot be read."""
-        for each in self.in_use(partial(log.error, "{what}: {error}")):
-            report_expiry(each.what, each.chain, now)
 
     def in_use(
         self, failed: Callable[..., object] = lambda **_: None
