@@ -381,19 +381,30 @@ class AnsweringChannel:
     def drain(self) -> None:
         """Close when the current request has been answered; at once when there is none.
 
-        The first request of a new connection may be on its way: it is waited for, but not for long.
+        The first request of a new connection may be on its way, and the next of one that has been
+        busy a moment ago: they are waited for, but not for long.
         """
         if self.exchange is None:
             if self._closing or self._buffer:
                 return
-            if self.requests:
-                self._close(False)
-            else:
+            if self._may_ask_soon():
                 settings = self._settings
                 self._timer.set(settings.seconds() + settings.limits.drain_timeout)
+            else:
+                self._close(False)
         else:
             # If the answer has begun, it says another thing; the client may find out.
             self.keep_alive = False
+
+    def _may_ask_soon(self) -> bool:
+        """Whether a connection without a request is new, or had one a moment ago."""
+        settings = self._settings
+        if not self.requests:
+            return True
+        if self._remaining or self.write_paused:
+            return False
+        idle_since = self._timer.deadline - settings.idle_timeout
+        return settings.seconds() - idle_since < settings.limits.drain_timeout
 
     def _unregister(self) -> None:
         if self._registered:

@@ -410,6 +410,7 @@ def test_a_client_that_leaves_is_told_to_the_exchange() -> None:
 def test_draining_closes_idle_connections_and_announces_it_to_others() -> None:
     idle, busy = Made(), Made(answers=False)
     idle.feed(GET)
+    idle.clock.advance(1)
     busy.feed(GET)
     idle.settings.drain()
     drained = busy.settings.drain()
@@ -432,6 +433,22 @@ def test_draining_waits_a_moment_for_the_first_request_of_a_connection() -> None
     assert asking.transport.value() == ok(b"GET /a ", close=True)
     silent.clock.advance(0.2)
     assert silent.transport.ended == "closed"
+
+
+def test_draining_waits_a_moment_for_the_next_request_of_a_connection_just_used() -> None:
+    asking, silent = Made(), Made()
+    for each in (asking, silent):
+        each.feed(GET)
+        each.clock.advance(0.9)
+        each.settings.drain()
+        assert each.transport.ended == ""
+        each.clock.advance(0.9)
+        assert each.transport.ended == ""
+    asking.feed(GET)
+    assert asking.transport.value() == ok(b"GET /a ") + ok(b"GET /a ", close=True)
+    silent.clock.advance(0.2)
+    assert silent.transport.ended == "closed"
+    assert silent.transport.value() == ok(b"GET /a ")
 
 
 def test_a_connection_that_was_accepted_while_draining_is_waited_for_as_long() -> None:
