@@ -33,7 +33,7 @@ TURNS: dict[str, asyncio.Queue[str]] = {}
 PAGE = """<!doctype html><title>waiting</title><script>
 const log = [];
 const base = location.pathname.replace(/page$/, "");
-const done = (what) => { log.push(what); document.title = log.length == 4 ? "done" : "waiting";
+const done = (what) => { log.push(what); document.title = log.length == 6 ? "done" : "waiting";
   document.body.dataset.log = log.sort().join(" "); };
 window.onload = () => {
   const socket = new WebSocket(location.origin.replace("http", "ws") + base + "socket", ["chat"]);
@@ -47,6 +47,13 @@ window.onload = () => {
     .then((text) => done("cookies:" + text));
   fetch(base + "upload", {method: "POST", body: new Blob(["x".repeat(300000)])})
     .then((reply) => reply.json()).then((told) => done("upload:" + told.length));
+  const form = new FormData();
+  form.append("file", new File(["y".repeat(100000)], "named.txt", {type: "text/plain"}));
+  fetch(base + "upload", {method: "PUT", body: form}).then((reply) => reply.json())
+    .then((told) => done("form:" + told.type.split(";")[0] + ":" + (told.length > 100000)));
+  fetch(base + "files/large.bin").then((reply) => reply.arrayBuffer())
+    .then((body) => crypto.subtle.digest("SHA-256", body)).then((digest) => done("download:" +
+      Array.from(new Uint8Array(digest), (b) => b.toString(16).padStart(2, "0")).join("")));
 };
 </script><body>"""
 

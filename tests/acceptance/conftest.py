@@ -8,10 +8,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -34,11 +35,23 @@ class Ways:
         return self.direct, self.through
 
 
+def both(ways: Ways, ask: Callable[[str], Any]) -> Any:
+    """What is answered directly, which is what is answered through the gateway."""
+    direct, through = map(ask, ways.both())
+    assert through == direct
+    return direct
+
+
 @frozen
 class Setup:
-    """What runs: the application of Starlette, go-httpbin, a package index, a greeter."""
+    """What runs: the application of Starlette, go-httpbin, a package index, a greeter.
+
+    @ivar secure: the application through the gateway, by TLS.
+    @ivar files: has in C{files} and C{index} what the first and the third serve.
+    """
 
     application: Ways
+    secure: str
     httpbin: Ways
     index: Ways
     greeter: Ways
@@ -141,10 +154,11 @@ def _applications(folder: Path, files: Path) -> Iterator[Setup]:
                 url.format(index),
                 folder / "index.log",
             ),
-            _gateway(folder) as port,
+            _gateway(folder) as (port, secure),
         ):
             yield Setup(
                 Ways(url.format(application)[:-1], f"http://127.0.0.1:{port}/application"),
+                f"https://127.0.0.1:{secure}/application",
                 Ways(url.format(httpbin)[:-1], f"http://127.0.0.1:{port}"),
                 Ways(url.format(index)[:-1], f"http://127.0.0.1:{port}/index"),
                 Ways(f"127.0.0.1:{greeter_port}", f"127.0.0.1:{port}"),
@@ -155,13 +169,13 @@ def _applications(folder: Path, files: Path) -> Iterator[Setup]:
 
 
 @contextmanager
-def _gateway(folder: Path) -> Iterator[int]:
-    (port,) = free_ports(1)
+def _gateway(folder: Path) -> Iterator[tuple[int, int]]:
+    port, secure = free_ports(2)
     properties = {
         "database": "off",
         "declarative_config": str(folder / "kong.yml"),
-        "proxy_listen": f"127.0.0.1:{port} http2 reuseport",
+        "proxy_listen": f"127.0.0.1:{port} http2 reuseport, 127.0.0.1:{secure} http2 ssl reuseport",
         "proxy_access_log": "off",
     }
     with running(folder, **properties):
-        yield port
+        yield port, secure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -12,17 +11,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.acceptance.comparing import ADDED
-from tests.acceptance.conftest import Setup, Ways
+from tests.acceptance.conftest import Setup, both
 from tests.proxy.greeter import SERVICE
 
 pytestmark = pytest.mark.long
-
-
-def both(ways: Ways, ask: Callable[[str], Any]) -> Any:
-    """What is answered directly, which is what is answered through the gateway."""
-    direct, through = map(ask, ways.both())
-    assert through == direct
-    return direct
 
 
 def test_messages_pass_both_ways_until_the_application_closes(setup: Setup) -> None:
