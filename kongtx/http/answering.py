@@ -79,8 +79,9 @@ class ChannelSettings:
         self._drained: Deferred[None] | None = None
 
     def drain(self) -> Deferred[None]:
-        """Close idle connections now and others after their answer; fires when all have gone."""
+        """Close idle connections soon and others after their answer; fires when all have gone."""
         self.draining = True
+        self.idle_timeout = min(self.idle_timeout, self.limits.drain_timeout)
         if self._drained is None:
             self._drained = Deferred()
             for channel in list(self.channels):
@@ -392,9 +393,9 @@ class AnsweringChannel:
                 self._timer.set(settings.seconds() + settings.limits.drain_timeout)
             else:
                 self._close(False)
-        else:
-            # If the answer has begun, it says another thing; the client may find out.
+        elif self.head_sent == 0:
             self.keep_alive = False
+        # An answer that has begun says that another request may follow: it is waited for as well.
 
     def _may_ask_soon(self) -> bool:
         """Whether a connection without a request is new, or had one a moment ago."""
@@ -403,8 +404,9 @@ class AnsweringChannel:
             return True
         if self._remaining or self.write_paused:
             return False
-        idle_since = self._timer.deadline - settings.idle_timeout
-        return settings.seconds() - idle_since < settings.limits.drain_timeout
+        limits = settings.limits
+        idle_since = self._timer.deadline - limits.idle_timeout
+        return settings.seconds() - idle_since < limits.drain_timeout
 
     def _unregister(self) -> None:
         if self._registered:
@@ -413,13 +415,14 @@ class AnsweringChannel:
 
     def _rearm(self) -> None:
         """Expire when the client has been too slow with what it is waited for now."""
-        seconds, limits = self._settings.seconds, self._settings.limits
+        settings = self._settings
+        seconds, limits = settings.seconds, settings.limits
         if self.write_paused:
             self._await_taking(True)
         elif self._remaining and not self._body_paused:
             self._timer.set(seconds() + limits.body_timeout)
         elif self.exchange is None:
-            self._timer.set(seconds() + limits.idle_timeout)
+            self._timer.set(seconds() + settings.idle_timeout)
         else:
             self._timer.deadline = NEVER
 

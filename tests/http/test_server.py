@@ -523,14 +523,20 @@ def test_silence_after_a_discarded_body_closes_the_connection() -> None:
     assert made.transport.ended == "closed"
 
 
-def test_draining_closes_a_connection_after_an_answer_that_has_begun() -> None:
+@pytest.mark.parametrize("asks", [True, False])
+def test_draining_closes_a_connection_soon_after_an_answer_that_has_begun(asks: bool) -> None:
     made = Made(answers=False)
     made.feed(GET)
     made.channel.respond(200, None, [], b"x", 2, False)
     made.settings.drain()
     made.channel.write(b"y")
-    assert made.transport.ended == ""
     made.channel.end()
+    made.clock.advance(0.9)
+    assert made.transport.ended == ""
+    if asks:
+        made.answers = True
+        assert made.feed(GET).endswith(ok(b"GET /a ", close=True))
+    made.clock.advance(0.2)
     assert made.transport.ended == "closed"
 
 
