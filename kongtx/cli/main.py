@@ -19,6 +19,7 @@ VERBS = (
     "hybrid",
     "manhole",
     "migrations",
+    "password",
     "plugin",
     "prepare",
     "quickstart",

@@ -5,11 +5,10 @@ Each function gives the entities of one plugin, for C{SchemaRegistry.register_pl
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import os
 
 from kongtx.entities.internal import ratelimiting_metrics, response_ratelimiting_metrics
+from kongtx.lib import passwords
 from kongtx.schema import (
     Field,
     Schema,
@@ -30,7 +29,7 @@ _ALGORITHMS = [
     *("PS256", "PS384", "PS512", "EdDSA"),
 ]
 _ASYMMETRIC = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]
-_PBKDF2_ROUNDS, _PBKDF2_LENGTH, _SALT_LENGTH = 10000, 32, 16
+_SECRET_ROUNDS = 10000
 
 
 def _owned() -> dict[str, Field]:
@@ -68,6 +67,18 @@ def hash_password(password: str, consumer_id: str) -> str:
     return hashlib.sha1((password + consumer_id).encode(), usedforsecurity=False).hexdigest()
 
 
+def _kept_password(password: str, consumer_id: str) -> dict[str, str]:
+    is_hash = passwords.parse(password) is not None
+    return {"password": password if is_hash else hash_password(password, consumer_id)}
+
+
+def check_password(value: str) -> str | None:
+    """What looks like a hash is one, rather than a password that nobody means."""
+    if not value.startswith(passwords.PREFIX) or passwords.parse(value) is not None:
+        return None
+    return "not a hash as kongtx password makes it"
+
+
 def basic_auth() -> tuple[Schema, ...]:
     """Names and passwords of consumers."""
     credentials = Schema(
@@ -75,7 +86,7 @@ def basic_auth() -> tuple[Schema, ...]:
         {
             **_owned(),
             "username": string(required=True, unique=True),
-            "password": string(required=True, encrypted=True),
+            "password": string(required=True, encrypted=True, custom_validator=check_password),
             "tags": t.tags(),
         },
         endpoint_key="username",
@@ -87,9 +98,7 @@ def basic_auth() -> tuple[Schema, ...]:
             Transformation(
                 inputs=("password",),
                 needs=("consumer.id",),
-                on_write=lambda password, consumer_id: {
-                    "password": hash_password(password, consumer_id)
-                },
+                on_write=_kept_password,
             )
         ],
     )
@@ -177,10 +186,7 @@ def hash_secret(secret: str, salt: bytes | None = None) -> str:
     @param secret: in clear.
     @param salt: 16 random bytes when not given.
     """
-    salt = os.urandom(_SALT_LENGTH) if salt is None else salt
-    digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, _PBKDF2_ROUNDS, _PBKDF2_LENGTH)
-    text = [base64.b64encode(part).decode().rstrip("=") for part in (salt, digest)]
-    return f"$pbkdf2-sha512$i={_PBKDF2_ROUNDS},l={_PBKDF2_LENGTH}${text[0]}${text[1]}"
+    return passwords.make(secret, salt, _SECRET_ROUNDS)
 
 
 def _hash_client_secret(wanted: bool, secret: str) -> dict[str, str]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
+import os
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from hmac import compare_digest
 from typing import Any
 
+from twisted.internet.threads import deferToThreadPool
+
 from kongtx.entities.credentials import basic_auth as entities
+from kongtx.lib import passwords
 from kongtx.lib.deferred import then
 from kongtx.pdk.kong import Kong
 from kongtx.plugins.authentication import (
@@ -34,6 +40,9 @@ class BasicAuth(AuthenticationPlugin):
     priority = 1100
     subschema = subschema()
     entities = entities()
+
+    def __init__(self) -> None:
+        self._remembered = Remembered()
 
     def prepare(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Besides the configuration: the refusals' header."""
@@ -68,9 +77,57 @@ class BasicAuth(AuthenticationPlugin):
     ) -> Any:
         if credential is None:
             return self._try(headers, config, kong)
-        if not compare_digest(hash_password(password, credential), credential["password"]):
+        hashed = passwords.parse(credential["password"])
+        if hashed is None:
+            right = compare_digest(hash_password(password, credential), credential["password"])
+        else:
+            right = self._remembered.knows(hashed, password)
+        if right or hashed is None:
+            return self._checked(right, credential, config, kong)
+        # It takes a while, in which the worker has other things to do.
+        reactor = kong.node.reactor
+        checking = deferToThreadPool(reactor, reactor.getThreadPool(), hashed.matches, password)
+        checking.addCallback(self._remembered.note, hashed, password)
+        return checking.addCallback(self._checked, credential, config, kong)
+
+    def _checked(
+        self, right: bool, credential: Entity, config: Mapping[str, Any], kong: Kong
+    ) -> Any:
+        if not right:
             raise Refused(401, "Unauthorized", config["challenge"])
         return load_identity(kong, credential, credential["username"])
+
+
+class Remembered:
+    """Passwords that were right for slow hashes, so that they are checked once; none is kept.
+
+    @param size: how many; the one that was not used for the longest goes first.
+    """
+
+    def __init__(self, size: int = 1000) -> None:
+        self._size = size
+        self._key = os.urandom(32)
+        self._known: OrderedDict[bytes, None] = OrderedDict()
+
+    def knows(self, hashed: passwords.Hash, password: bytes) -> bool:
+        """Whether a password was right for a hash before."""
+        mark = self._mark(hashed, password)
+        if mark not in self._known:
+            return False
+        self._known.move_to_end(mark)
+        return True
+
+    def note(self, right: bool, hashed: passwords.Hash, password: bytes) -> bool:
+        """Remember a password if it was right, which is returned."""
+        if right:
+            self._known[self._mark(hashed, password)] = None
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)
+        return right
+
+    def _mark(self, hashed: passwords.Hash, password: bytes) -> bytes:
+        parts = (b"%d" % hashed.rounds, hashed.salt.hex().encode(), hashed.digest.hex().encode())
+        return hmac.digest(self._key, b":".join((*parts, password)), "sha256")
 
 
 def hash_password(password: bytes, credential: Entity) -> str:

@@ -6,8 +6,12 @@ import base64
 from typing import Any
 
 import pytest
+import pytest_twisted
+from twisted.internet import reactor
 
-from kongtx.plugins.basic_auth.handler import BasicAuth, hash_password
+from kongtx.lib import passwords
+from kongtx.plugins.basic_auth.handler import BasicAuth, Remembered, hash_password
+from kongtx.testing.node import make_node
 from kongtx.testing.plugins import PluginRunner
 from kongtx.testing.request import Answer, FakeRequest
 from tests.plugins.consumers import BOB, credential, node_with
@@ -84,3 +88,48 @@ def test_what_was_looked_at_is_hidden_from_the_upstream() -> None:
     assert access(one, hide_credentials=True) is None
     assert one.get_header(b"proxy-authorization") is None
     assert one.get_header(b"authorization") == own
+
+
+SLOW = {**ROW, "password": passwords.make("pass:word", rounds=1000)}
+
+
+async def login(runner: PluginRunner, password: bytes) -> Answer | None:
+    one = FakeRequest(headers=[(b"authorization", basic(b"bob:" + password))])
+    answer: Answer | None = await runner.start("access", one)
+    assert one.consumer == (BOB if answer is None else None)
+    return answer
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_slow_hash_is_compared_with_beside_other_work() -> None:
+    rows = {"consumers": [dict(BOB)], "basicauth_credentials": [SLOW]}
+    node = make_node(rows, reactor=reactor)
+    runner = PluginRunner(BasicAuth(), {}, node)
+    assert await login(runner, b"wrong") == REFUSED
+    assert await login(runner, b"pass:word") is None
+    # What was right once is known at once, without a thread; what was wrong never is.
+    one = FakeRequest(headers=[(b"authorization", basic(b"bob:pass:word"))])
+    assert runner.run("access", one) is None
+    assert await login(runner, b"pass:wor") == REFUSED
+
+
+def test_no_more_passwords_are_remembered_than_allowed() -> None:
+    hashed = passwords.parse(SLOW["password"])
+    assert hashed is not None
+    remembered = Remembered(2)
+    for password in (b"a", b"b"):
+        assert remembered.note(True, hashed, password) is True
+    assert remembered.knows(hashed, b"a")
+    assert remembered.note(False, hashed, b"wrong") is False
+    assert remembered.note(True, hashed, b"c") is True
+    found = [remembered.knows(hashed, each) for each in (b"a", b"b", b"c", b"wrong")]
+    assert found == [True, False, True, False]
+
+
+def test_nothing_is_remembered_of_another_hash_of_the_same_password() -> None:
+    first, second = (passwords.parse(passwords.make("p", rounds=1000)) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    remembered = Remembered()
+    remembered.note(True, first, b"p")
+    assert not remembered.knows(second, b"p")

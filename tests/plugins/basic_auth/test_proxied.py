@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest_twisted
 
+from kongtx.lib import passwords
 from kongtx.testing.upstream import Upstream
 from tests.plugins.proxied import Make, declared
 
@@ -44,6 +45,27 @@ async def test_a_password_is_set_used_and_changed(make_gateway: Make, upstream: 
     assert changed.json["password"] == hashlib.sha1(b"new" + bob.encode()).hexdigest()
     assert (await client.get("/", headers=login("b:pa:ss"))).status == 401
     assert (await client.get("/", headers=login("b:new"))).status == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_hash_is_kept_in_place_of_a_password(
+    make_gateway: Make, upstream: Upstream
+) -> None:
+    gateway = await make_gateway(declared(upstream, basic()))
+    client, admin = gateway.client, gateway.admin
+    await admin.post("/consumers", json={"username": "bob"})
+    hashed = passwords.make("pa:ss", rounds=1000)
+    made = await admin.post("/consumers/bob/basic-auth", json={"username": "b", "password": hashed})
+    assert (made.status, made.json["password"]) == (201, hashed)
+    for _ in range(2):
+        assert (await client.get("/", headers=login("b:pa:ss"))).status == 200
+        assert (await client.get("/", headers=login("b:pa:sS"))).status == 401
+        assert (await client.get("/", headers=login(f"b:{hashed}"))).status == 401
+    assert (await admin.patch("/basic-auths/b", json={"tags": ["kept"]})).json["password"] == hashed
+
+    wrong = await admin.patch("/consumers/bob/basic-auth/b", json={"password": hashed[:-1]})
+    assert wrong.status == 400
+    assert wrong.json["fields"] == {"password": "not a hash as kongtx password makes it"}
 
 
 @pytest_twisted.ensureDeferred
