@@ -142,6 +142,7 @@ class Queue:
     def _ended(self, result: Any) -> Any:
         self._busy -= 1
         if not self._busy:
+            self._drained(self)
             waiting, self._idle = self._idle, []
             for idle in waiting:
                 idle.callback(None)
@@ -193,7 +194,6 @@ class Queue:
                     self._log.info("queue {name}: queue resumed processing", name=self.name)
         finally:
             self._is_working = False
-            self._drained(self)
 
     async def _coalesce(self) -> None:
         """Wait for a whole batch, but not for long."""
@@ -255,8 +255,7 @@ class Queues:
         queue = self._queues.get(name)
         if queue is None:
             queue = Queue(name, settings, send, self._clock, self._forget)
-            if settings.concurrency_limit != -1:
-                self._queues[name] = queue
+            self._queues[name] = queue
         queue.send = send
         queue.add(entry)
 

@@ -135,6 +135,20 @@ def test_without_a_limit_of_concurrency_each_entry_goes_alone() -> None:
     assert collector.batches == [[b"b"], [b"a"]]
 
 
+def test_closing_waits_for_entries_that_go_alone() -> None:
+    collector, clock = Collector(failures=2), Clock()
+    queues = Queues(clock)
+    settings = QueueSettings(concurrency_limit=-1, initial_retry_delay=1)
+    for entry in (b"a", b"b"):
+        queues.add("q", settings, collector, entry)
+    closed: list[Any] = []
+    queues.close().addBoth(closed.append)
+    assert (collector.batches, closed) == ([], [])
+    clock.advance(1)
+    assert collector.batches == [[b"a"], [b"b"]]
+    assert len(closed) == 1
+
+
 def test_closing_sends_what_is_left_at_once() -> None:
     collector, clock = Collector(), Clock()
     queues = Queues(clock)
