@@ -61,8 +61,8 @@ class QueueSettings:
 class Queue:
     """One queue, from its first entry until it is empty.
 
-    @param name: for log lines.
     @param send: sends a batch.
+    @param owner: the plugin entity that began it, for log lines.
     @param drained: called when nothing is left.
     """
 
@@ -75,8 +75,10 @@ class Queue:
         send: Send,
         clock: IReactorTime,
         drained: Callable[[Queue], object] = lambda queue: None,
+        owner: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
+        self._shown = f"queue {name}" if owner is None else f"[{_tag(owner)}] queue {name}"
         self.settings = settings
         self.send = send
         self._clock = clock
@@ -106,9 +108,9 @@ class Queue:
             if not self._dropping:
                 self._dropping = True
                 self._log.error(
-                    "queue {name}: queue full, dropping old entries until processing is "
+                    "{queue}: queue full, dropping old entries until processing is "
                     "successful again",
-                    name=self.name,
+                    queue=self._shown,
                 )
         self._entries.append(entry)
         self._bytes += len(entry)
@@ -158,9 +160,9 @@ class Queue:
         assert most is not None
         if size > most:
             self._log.error(
-                "queue {name}: string to be queued is longer ({size} bytes) than the queue's "
+                "{queue}: string to be queued is longer ({size} bytes) than the queue's "
                 "max_bytes ({most} bytes)",
-                name=self.name,
+                queue=self._shown,
                 size=size,
                 most=most,
             )
@@ -171,8 +173,8 @@ class Queue:
             dropped += 1
         if dropped:
             self._log.error(
-                "queue {name}: byte capacity exceeded, {count} queue entries were dropped",
-                name=self.name,
+                "{queue}: byte capacity exceeded, {count} queue entries were dropped",
+                queue=self._shown,
                 count=dropped,
             )
         return True
@@ -180,7 +182,7 @@ class Queue:
     def _watch_capacity(self) -> None:
         crowded = len(self._entries) >= self.settings.max_entries * _WARN_AT
         if crowded and not self._warned:
-            self._log.warn("queue {name}: queue at 80% capacity", name=self.name)
+            self._log.warn("{queue}: queue at 80% capacity", queue=self._shown)
         self._warned = crowded
 
     async def _work(self) -> None:
@@ -191,7 +193,7 @@ class Queue:
                 await self._send([self._take() for _ in range(count)])
                 if self._dropping and len(self._entries) < self.settings.max_entries:
                     self._dropping = False
-                    self._log.info("queue {name}: queue resumed processing", name=self.name)
+                    self._log.info("{queue}: queue resumed processing", queue=self._shown)
         finally:
             self._is_working = False
 
@@ -223,15 +225,15 @@ class Queue:
                 return
             except Exception as error:
                 self._log.warn(
-                    "queue {name}: handler could not process entries: {error}",
-                    name=self.name,
+                    "{queue}: handler could not process entries: {error}",
+                    queue=self._shown,
                     error=str(error) or type(error).__name__,
                 )
             if self._clock.seconds() - started + delay > settings.max_retry_time:
                 self._log.error(
-                    "queue {name}: could not send entries due to max_retry_time exceeded. "
+                    "{queue}: could not send entries due to max_retry_time exceeded. "
                     "{count} queue entries were lost",
-                    name=self.name,
+                    queue=self._shown,
                     count=len(batch),
                 )
                 return
@@ -250,11 +252,21 @@ class Queues:
         self._clock = clock
         self._queues: dict[str, Queue] = {}
 
-    def add(self, name: str, settings: QueueSettings, send: Send, entry: bytes) -> None:
-        """Put an entry into the queue of a name."""
+    def add(
+        self,
+        name: str,
+        settings: QueueSettings,
+        send: Send,
+        entry: bytes,
+        owner: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put an entry into the queue of a name.
+
+        @param owner: the plugin entity whose configuration is in use.
+        """
         queue = self._queues.get(name)
         if queue is None:
-            queue = Queue(name, settings, send, self._clock, self._forget)
+            queue = Queue(name, settings, send, self._clock, self._forget, owner)
             self._queues[name] = queue
         queue.send = send
         queue.add(entry)
@@ -266,6 +278,12 @@ class Queues:
     def _forget(self, queue: Queue) -> None:
         if self._queues.get(queue.name) is queue and not queue:
             del self._queues[queue.name]
+
+
+def _tag(row: Mapping[str, Any]) -> str:
+    """What tells one configuration of a plugin from others (Kong: the same)."""
+    instance = row.get("instance_name")
+    return f"{row['name']} plugin {row['id']}" + (f" ({instance})" if instance else "")
 
 
 def _nothing() -> None:

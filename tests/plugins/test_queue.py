@@ -135,6 +135,19 @@ def test_without_a_limit_of_concurrency_each_entry_goes_alone() -> None:
     assert collector.batches == [[b"b"], [b"a"]]
 
 
+@pytest.mark.parametrize(
+    ("instance_name", "tag"), [(None, "[loud plugin 7]"), ("north", "[loud plugin 7 (north)]")]
+)
+def test_log_lines_tell_whose_queue_it_is(instance_name: str | None, tag: str) -> None:
+    queues = Queues(Clock())
+    row = {"name": "loud", "id": "7", "instance_name": instance_name}
+    with capturedLogs() as captured:
+        queues.add("q", QueueSettings(), Collector(failures=1), b"a", row)
+    assert texts(captured) == [
+        f"{tag} queue q: handler could not process entries: collector is away"
+    ]
+
+
 def test_closing_waits_for_entries_that_go_alone() -> None:
     collector, clock = Collector(failures=2), Clock()
     queues = Queues(clock)

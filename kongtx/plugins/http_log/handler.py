@@ -56,7 +56,7 @@ class HTTPLog(LogPlugin):
         async def deliver(batch: Sequence[bytes]) -> None:
             await _deliver(batch, settings.max_batch_size > 1, config, node)
 
-        queues_of(node).add(f"http-log {shown}", settings, deliver, to_json(entry))
+        queues_of(node).add(shown, settings, deliver, to_json(entry), kong.row)
 
 
 async def _deliver(
