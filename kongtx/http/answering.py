@@ -283,7 +283,8 @@ class AnsweringChannel:
         if exchange is not None:
             exchange.finished()
         if not self.keep_alive:
-            self._close(self._remaining != 0 or self._closing)
+            unread = self._remaining != 0 or self._closing
+            self._close(unread, not unread and not self._buffer)
             return
         if self._body_paused:
             self.resume_body()
@@ -341,10 +342,12 @@ class AnsweringChannel:
             self._read(True)
 
     # -- endings -----------------------------------------------------------------------------
-    def _close(self, linger: bool) -> None:
+    def _close(self, linger: bool, answered: bool = False) -> None:
         """Close after what is being sent; read on for a while if the client may still send.
 
         A closed socket with unread data resets the connection, and the client may lose the answer.
+
+        @param answered: the client has the answer to all that it has sent.
         """
         self._closing = True
         self._remaining = 0
@@ -359,7 +362,10 @@ class AnsweringChannel:
         else:
             # A client that takes nothing would keep the connection for ever.
             self._await_taking(True)
-            self.transport.loseConnection()
+            close = self.transport.loseConnection
+            if answered and self.is_tls:
+                close = getattr(self.transport, "lose_without_waiting", close)
+            close()
 
     def _await_taking(self, something: bool = False) -> None:
         """Expire unless the client takes something of what waits for it.

@@ -37,6 +37,7 @@ class TLSConnection(TLSFacts, StreamConnection):
 
     _handshake: Handshake | Driven | None
     _tls: TLSSettings
+    _waits_for_peer: bool
 
     def connection_made(self, uv: Any) -> None:
         """Begin the handshake."""
@@ -96,6 +97,32 @@ class TLSConnection(TLSFacts, StreamConnection):
         if self.connected and self._uv.is_closing():
             self._write_nothing()
 
+    def lose_without_waiting(self) -> None:
+        """Close the connection as C{loseConnection} does, but wait for no C{close_notify} of the
+        peer's (RFC 8446 §6.1: nobody has to).
+
+        It spares a turn of the loop, a timer and three exceptions. Only for when the peer is not
+        expected to send anything else: that would reset the connection.
+        """
+        self._waits_for_peer = False
+        self.loseConnection()
+
+    def _end_stream(self) -> None:
+        uv = self._uv
+        if self._waits_for_peer or uv.is_closing() or uv.get_write_buffer_size():
+            uv.close()
+            return
+        try:  # noqa: SIM105 - a context manager costs
+            self._ssl_object.unwrap()
+        except ssl.SSLError:  # close_notify is written; the peer's has not come
+            pass
+        uv.writelines(())  # sends what OpenSSL has written
+        if uv.get_write_buffer_size():
+            uv.close()
+        else:
+            self._wire.close()
+            self._write_nothing()
+
     def loseWriteConnection(self) -> None:
         """Close the connection; see C{eof_received}."""
         self.loseConnection()
@@ -110,12 +137,13 @@ class TLSConnection(TLSFacts, StreamConnection):
 class TLSClientConnection(TLSConnection, ClientConnection):
     """A TLS connection that a connector made."""
 
-    __slots__ = ("_handshake", "_tls")
+    __slots__ = ("_handshake", "_tls", "_waits_for_peer")
 
     def __init__(self, tls: TLSSettings, reactor: Any, connector: Any, addr: Any) -> None:
         super().__init__(reactor, connector, addr)
         self._tls = tls
         self._handshake = None
+        self._waits_for_peer = True
 
 
 class TLSConnector(TCPConnector):

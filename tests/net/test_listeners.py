@@ -251,3 +251,48 @@ def test_tls_is_spoken_on_an_adopted_unix_socket(any_reactor, talk, authority, s
                     return client.recv(1)
 
         assert talk(script) == b"x"
+
+
+@pytest.mark.parametrize(("size", "shutdown_timeout"), [(5, 60), (8_000_000, 0.1)])
+def test_a_client_that_has_it_all_is_left_without_its_close_notify(
+    native_reactor, runner, authority, server_context, size, shutdown_timeout
+):
+    def answer(it):
+        it.transport.write(bytes(size))
+        it.transport.lose_without_waiting()
+        it.transport.write(b"also")
+
+    factory = Recorders(lambda it: setattr(it, "on_data", answer))
+    port = listen_tls(
+        native_reactor,
+        0,
+        factory,
+        server_context,
+        interface="127.0.0.1",
+        shutdown_timeout=shutdown_timeout,
+    )
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    def script():
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with connected(port) as client:
+
+            def go_on(step):
+                while True:
+                    try:
+                        return step()
+                    except ssl.SSLWantReadError:
+                        client.sendall(outgoing.read())
+                        incoming.write(client.recv(65536))
+
+            go_on(tls.do_handshake)
+            tls.write(b"hello")
+            received = 0
+            while data := go_on(tls.read):  # until close_notify, which is not answered
+                received += len(data)
+            return received, client.recv(1)
+
+    assert Talk(native_reactor, runner)(script) == (size + 4, b"")
+    assert factory.made[0].lost.type is error.ConnectionDone
