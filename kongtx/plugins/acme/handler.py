@@ -16,7 +16,7 @@ from kongtx.pdk.node import Node
 from kongtx.plugins.acme.admin import admin_endpoints
 from kongtx.plugins.acme.schema import subschema
 from kongtx.plugins.acme.settings import Settings
-from kongtx.plugins.acme.storage import HTTP_PROOF
+from kongtx.plugins.acme.storages.interfaces import HTTP_PROOF
 from kongtx.plugins.acme.worker import Worker
 from kongtx.plugins.base import Plugin
 

@@ -14,7 +14,7 @@ from kongtx.pdk.node import Node
 from kongtx.plugins.acme.errors import ACMEError
 from kongtx.plugins.acme.keys import new_key, proof_pair
 from kongtx.plugins.acme.settings import Settings
-from kongtx.plugins.acme.storage import HTTP_PROOF, TLS_PROOF, IStorage
+from kongtx.plugins.acme.storages.interfaces import HTTP_PROOF, TLS_PROOF, IStorage
 from kongtx.tls.client import ClientSettings, client_context
 
 if TYPE_CHECKING:

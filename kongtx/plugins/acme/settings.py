@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from kongtx.plugins.acme.domains import IPV4, Domains
-from kongtx.plugins.acme.storage import ACCOUNT
+from kongtx.plugins.acme.storages.interfaces import ACCOUNT
 
 _DIRECTORY = re.compile(r"/directory\Z")
 

@@ -15,13 +15,13 @@ from kongtx.cluster.events import NoClusterEvents
 from kongtx.db.errors import StoreError
 from kongtx.errors import KongtxError
 from kongtx.pdk.node import Node
-from kongtx.plugins.acme import storage as names
 from kongtx.plugins.acme.domains import end_of, is_address, is_asked_for, is_due, is_host
 from kongtx.plugins.acme.errors import ACMEError
 from kongtx.plugins.acme.issuing import Issuer
 from kongtx.plugins.acme.settings import Settings
-from kongtx.plugins.acme.storage import IStorage
-from kongtx.plugins.acme.storages import storage_of
+from kongtx.plugins.acme.storages import interfaces as names
+from kongtx.plugins.acme.storages.choice import storage_of
+from kongtx.plugins.acme.storages.interfaces import IStorage
 from kongtx.tls.errors import TLSError
 from kongtx.tls.pairs import Pair
 

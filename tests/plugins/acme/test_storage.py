@@ -17,13 +17,15 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
-from kongtx.plugins.acme.consul import ConsulStorage
 from kongtx.plugins.acme.errors import ACMEError
 from kongtx.plugins.acme.handler import ACME
-from kongtx.plugins.acme.redis import RedisStorage
-from kongtx.plugins.acme.storage import DatabaseStorage, FileStorage, IStorage
-from kongtx.plugins.acme.storages import storage_of
-from kongtx.plugins.acme.vault import VaultStorage
+from kongtx.plugins.acme.storages.choice import storage_of
+from kongtx.plugins.acme.storages.consul import ConsulStorage
+from kongtx.plugins.acme.storages.database import DatabaseStorage
+from kongtx.plugins.acme.storages.files import FileStorage
+from kongtx.plugins.acme.storages.interfaces import IStorage
+from kongtx.plugins.acme.storages.redis import RedisStorage
+from kongtx.plugins.acme.storages.vault import VaultStorage
 from kongtx.plugins.counting.redis import RedisClient, RedisSettings
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.plugins import make_entity, make_registry

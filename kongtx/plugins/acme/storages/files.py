@@ -1,4 +1,4 @@
-"""Where accounts, proofs and certificates are kept: as the plugin's C{storage} says."""
+"""C{shm}: in files below the prefix, which the workers of one node share."""
 
 from __future__ import annotations
 
@@ -10,83 +10,10 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
-from zope.interface import Interface, implementer
+from zope.interface import implementer
 
-from kongtx.db.errors import UniqueViolationError
 from kongtx.plugins.acme.errors import ACMEError
-
-# Kong's names, so that both read each other's storage.
-ACCOUNT = "kong_acme:account:"
-BACKOFF = "kong_acme:fail_backoff:"
-CERTIFICATE = "kong_acme:cert_key:"
-LAST_RUN = "kong_acme:renew_last_run"
-LOCK = "kong_acme:update_lock:"
-RENEWAL = "kong_acme:renew_config:"
-#: What authorities ask for that validate names: by token over HTTP, by name over TLS.
-HTTP_PROOF = "kong_acme:http-01:"
-TLS_PROOF = "kong_acme:tls-alpn-01:"
-
-
-class IStorage(Interface):
-    """Texts by key, some of them for a time; seen by all workers of a node, or of many nodes."""
-
-    async def get(key: str) -> str | None:
-        """The value of a key."""
-
-    async def put(key: str, value: str, ttl: float | None = None) -> None:
-        """Keep a value.
-
-        @param ttl: seconds after which it vanishes.
-        """
-
-    async def add(key: str, value: str, ttl: float) -> bool:
-        """Keep a value unless there is one.
-
-        @return: whether it was kept.
-        """
-
-    async def delete(key: str) -> None:
-        """Forget a key; nothing happens if it is not there."""
-
-    async def keys(prefix: str) -> list[str]:
-        """The keys that begin with some text."""
-
-
-@implementer(IStorage)
-class DatabaseStorage:
-    """C{kong}: in the store; entities of the kind C{acme_storage}."""
-
-    def __init__(self, store: Any) -> None:
-        self._rows = store["acme_storage"]
-
-    async def get(self, key: str) -> str | None:
-        """See L{IStorage.get}."""
-        row = await self._rows.select_by("key", key)
-        return None if row is None else str(row["value"])
-
-    async def put(self, key: str, value: str, ttl: float | None = None) -> None:
-        """See L{IStorage.put}."""
-        await self._rows.upsert_by("key", key, _row(value, ttl))
-
-    async def add(self, key: str, value: str, ttl: float) -> bool:
-        """See L{IStorage.add}."""
-        try:
-            await self._rows.insert({"key": key, **_row(value, ttl)})
-        except UniqueViolationError:
-            return False
-        return True
-
-    async def delete(self, key: str) -> None:
-        """See L{IStorage.delete}."""
-        await self._rows.delete_by("key", key)
-
-    async def keys(self, prefix: str) -> list[str]:
-        """See L{IStorage.keys}."""
-        return [row["key"] async for row in self._rows.each() if row["key"].startswith(prefix)]
-
-
-def _row(value: str, ttl: float | None) -> dict[str, Any]:
-    return {"value": value} if ttl is None else {"value": value, "ttl": max(1, round(ttl))}
+from kongtx.plugins.acme.storages.interfaces import IStorage
 
 
 @implementer(IStorage)

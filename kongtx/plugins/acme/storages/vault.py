@@ -14,8 +14,8 @@ from zope.interface import implementer
 
 from kongtx.pdk.node import Node
 from kongtx.plugins.acme.errors import ACMEError
-from kongtx.plugins.acme.remote import Answer, Remote, path_of
-from kongtx.plugins.acme.storage import IStorage
+from kongtx.plugins.acme.storages.interfaces import IStorage
+from kongtx.plugins.acme.storages.remote import Answer, Remote, path_of
 
 _PORT = 8200
 _FOLDER = "acme"

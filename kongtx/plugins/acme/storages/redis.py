@@ -9,7 +9,7 @@ from typing import Any
 from zope.interface import implementer
 
 from kongtx.plugins.acme.errors import ACMEError
-from kongtx.plugins.acme.storage import IStorage
+from kongtx.plugins.acme.storages.interfaces import IStorage
 from kongtx.plugins.counting.redis import RedisClient
 
 

@@ -9,10 +9,12 @@ from hashlib import sha256
 from typing import Any
 
 from kongtx.pdk.node import Node
-from kongtx.plugins.acme.consul import ConsulStorage
-from kongtx.plugins.acme.redis import RedisStorage
-from kongtx.plugins.acme.storage import DatabaseStorage, FileStorage, IStorage
-from kongtx.plugins.acme.vault import VaultStorage
+from kongtx.plugins.acme.storages.consul import ConsulStorage
+from kongtx.plugins.acme.storages.database import DatabaseStorage
+from kongtx.plugins.acme.storages.files import FileStorage
+from kongtx.plugins.acme.storages.interfaces import IStorage
+from kongtx.plugins.acme.storages.redis import RedisStorage
+from kongtx.plugins.acme.storages.vault import VaultStorage
 from kongtx.plugins.counting.redis import RedisSettings, client_of
 
 #: Of C{shm}, below the prefix; a folder for each C{shm_name}.

@@ -1,0 +1,1 @@
+"""Where the acme plugin keeps accounts, proofs and certificates."""
