@@ -16,6 +16,9 @@ from kongtx.dns.records import ip_version, strip_brackets
 
 Entity = Mapping[str, Any]
 
+#: Balancers for hosts that are no upstreams are kept up to this number.
+HOSTS_KEPT = 10_000
+
 
 class Balancers:
     """Makes balancers from the configuration, and keeps them from one to the next.
@@ -85,6 +88,9 @@ class Balancers:
                 balancer = AddressBalancer(address, port, host.encode("latin-1"))
             else:
                 balancer = NameBalancer(host, port, self._resolver, self._random)
+            if len(self._hosts) >= HOSTS_KEPT:
+                # Plugins may ask for as many as there are.
+                self._hosts.clear()
             self._hosts[host, port] = balancer
         return balancer
 

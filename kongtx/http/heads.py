@@ -30,6 +30,9 @@ REQUEST_LINE: Final = re.compile(rb"([A-Z]+(?:-[A-Z]+)?) ([!-~]+) HTTP/1\.([01])
 _BROKEN: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\0")
 _COMMA: Final = re.compile(rb"[ \t]*,[ \t]*")
 
+# HTTP/1.0 knows no Host; later versions must have one.
+_NO_HOST: Final = ((b"", 0), None)
+
 #: Methods of no request that is passed on (nginx: the same).
 REFUSED_METHODS: Final = frozenset((b"CONNECT", b"TRACE"))
 #: Methods that have been accepted; llhttp knows some thirty.
@@ -50,7 +53,7 @@ class _Fields:
         self.headers.append((name.lower(), value.rstrip(b" \t")))
 
 
-def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one pass, no calls)
+def parse_head(head: bytes, limits: Limits) -> Head | int:
     """Read a request's head.
 
     @param head: from the method to the empty line, which it includes.
@@ -65,10 +68,9 @@ def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one
     method, target, version = line.groups()
     minor = 1 if version == b"1" else 0
     fields = _Fields()
-    # A new parser for each head: one is made faster than one is kept clean.
-    parser = HttpRequestParser(fields)
     try:
-        parser.feed_data(head)
+        # A new parser for each head: one is made faster than one is kept clean.
+        HttpRequestParser(fields).feed_data(head)
     except HttpParserUpgrade:
         pass
     except HttpParserError:
@@ -83,26 +85,17 @@ def parse_head(head: bytes, limits: Limits) -> Head | int:  # noqa: PLR0912 (one
         status = _check_repeated(headers, limits)
         if status:
             return status
-    keep = minor == 1
-    if b"connection" in table:
-        keep = _keeps_alive(headers, keep)
-    host: bytes | None = table.get(b"host")
+    keep = _keeps_alive(headers, minor == 1) if b"connection" in table else minor == 1
     if target[0] != 47:
-        other = _other_form(method, target, host)
-        if isinstance(other, int):
-            return other
-        said, (host, target) = host, other
-        if host is not said:
-            _replace_host(host, headers, names, table)
-    if host is None:
-        if minor:
+        absolute = _take_other_form(method, target, headers, names, table)
+        if absolute is None:
             return 400
-        name, port = b"", 0
-    else:
-        authority = parse_authority(host)
-        if authority is None:
-            return 400
-        name, port = authority
+        target = absolute
+    host = table.get(b"host")
+    authority = _NO_HOST[minor] if host is None else parse_authority(host)
+    if authority is None:
+        return 400
+    name, port = authority
     length = 0
     if b"content-length" in table or b"transfer-encoding" in table:
         length, status = _body_length(table, minor, limits)
@@ -146,22 +139,23 @@ def _keeps_alive(headers: list[Header], default: bool) -> bool:
     return default or b"keep-alive" in tokens
 
 
-def _other_form(
-    method: bytes, target: bytes, host: bytes | None
-) -> tuple[bytes | None, bytes] | int:
-    """The host and target of a request whose target is not in origin form; or a status."""
+def _take_other_form(
+    method: bytes,
+    target: bytes,
+    headers: list[Header],
+    names: list[bytes],
+    table: dict[bytes, bytes],
+) -> bytes | None:
+    """The target of a request that does not have it in origin form; L{None} if it is wrong.
+
+    The host in an absolute one is what counts (RFC 9112 §3.2.2): it replaces that of the field.
+    """
     if target == b"*":
-        return (host, target) if method == b"OPTIONS" else 400
+        return target if method == b"OPTIONS" else None
     absolute = split_absolute(target)
-    return 400 if absolute is None else absolute
-
-
-def _replace_host(
-    host: bytes | None, headers: list[Header], names: list[bytes], table: dict[bytes, bytes]
-) -> None:
-    """Let Host say what an absolute target says, which is what counts (RFC 9112 §3.2.2)."""
-    if host is None:
-        return
+    if absolute is None:
+        return None
+    host, target = absolute
     header = (b"host", host)
     if b"host" in table:
         headers[:] = [header if each[0] == b"host" else each for each in headers]
@@ -169,6 +163,7 @@ def _replace_host(
         headers.append(header)
         names.append(b"Host")
     table[b"host"] = host
+    return target
 
 
 def _body_length(table: dict[bytes, bytes], minor: int, limits: Limits) -> tuple[int, int]:

@@ -149,11 +149,7 @@ class ServerChannel(AnsweringChannel):
         """Start the request at the beginning of C{data}; return what follows it."""
         end = data.find(b"\r\n\r\n") + 4
         if end == 3 or data[0] == 13 or data[0] == 10:
-            start = 0
-            while data.startswith(b"\r\n", start):
-                start += 2
-            data = data[start:]
-            end = data.find(b"\r\n\r\n") + 4
+            data, end = _past_empty_lines(data)
             if end == 3:
                 self._keep_partial(data)
                 return b""
@@ -173,25 +169,12 @@ class ServerChannel(AnsweringChannel):
                 and method in known_methods
                 and cut <= settings.limits.request_line
             )
-        if known:
-            headers, names, table, host, port, keep, remaining = self._parsed
-        else:
-            head = data[:end]
-            parsed = parse_head(head, settings.limits)
-            if isinstance(parsed, int):
-                if head.startswith(_PREFACE) and settings.http2 is not None:
-                    self._speak_http2(data)
-                else:
-                    self._refuse(parsed, head)
+        if not known:
+            start = self._learn_head(data, end, block)
+            if start is None:
                 return b""
-            method, target, self._minor, headers, names, table, host, port, keep, remaining = parsed
-            # Requests with the same fields share them: whoever changes them must copy them first.
-            headers, names = tuple(headers), tuple(names)
-            self.memo = None
-            # Only a target in origin form leaves the host to the fields.
-            self._block = block if data[len(method) + 1] == 47 else b""
-            self._version = b"1" if self._minor else b"0"
-            self._parsed = headers, names, table, host, port, keep, remaining
+            method, target = start
+        headers, names, table, host, port, keep, remaining = self._parsed
         rest = b"" if end == len(data) else data[end:]
         minor = self._minor
         self._head_only = method == b"HEAD"
@@ -210,6 +193,29 @@ class ServerChannel(AnsweringChannel):
             return rest
         self._expects = minor == 1 and table.get(b"expect", b"").lower() == b"100-continue"
         return self._start_with_body(exchange, remaining, rest)
+
+    def _learn_head(self, data: bytes, end: int, block: bytes) -> tuple[bytes, bytes] | None:
+        """Parse the head at the beginning of C{data}, and keep what its fields say.
+
+        @param block: the head without its first line.
+        @return: the method and the target; L{None} if there is no request.
+        """
+        head = data[:end]
+        parsed = parse_head(head, self._settings.limits)
+        if isinstance(parsed, int):
+            if head.startswith(_PREFACE) and self._settings.http2 is not None:
+                self._speak_http2(data)
+            else:
+                self._refuse(parsed, head)
+            return None
+        method, target, self._minor, headers, names, *rest = parsed
+        # Requests with the same fields share them: whoever changes them must copy them first.
+        self._parsed = (tuple(headers), tuple(names), *rest)
+        self.memo = None
+        # Only a target in origin form leaves the host to the fields.
+        self._block = block if data[len(method) + 1] == 47 else b""
+        self._version = b"1" if self._minor else b"0"
+        return method, target
 
     def _start_with_body(self, exchange: IExchange, remaining: int, rest: bytes) -> bytes:
         self.body_received = 0
@@ -370,6 +376,15 @@ class ServerChannel(AnsweringChannel):
                 exchange.client_lost()
         else:
             self._close(False)
+
+
+def _past_empty_lines(data: bytes) -> tuple[bytes, int]:
+    """What follows empty lines (RFC 9112 §2.2), and where a head ends in it; 3: not yet."""
+    start = 0
+    while data.startswith(b"\r\n", start):
+        start += 2
+    data = data[start:]
+    return data, data.find(b"\r\n\r\n") + 4
 
 
 def _server_name(transport: Any) -> bytes:

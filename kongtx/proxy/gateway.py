@@ -135,6 +135,25 @@ class Gateway:
         self.log_sink = log_sink
         self.tls: ITLSConnector | None = getattr(pool, "tls", None) if tls is None else tls
         self.time = time
+        self._choose_headers(settings)
+        self.allows_debug_header = settings.allow_debug_header
+        self.shows_tracebacks = settings.show_tracebacks
+        self.trusted_peers = TrustedPeers(settings.trusted_ips)
+        self._real_ip_header = settings.real_ip_header.lower().replace("_", "-").encode()
+        self.port_maps = settings.port_maps
+        types = {"html": HTML, "json": JSON, "plain": PLAIN, "xml": XML}
+        self.pages = ErrorPages(
+            templates={types[kind]: text for kind, text in settings.error_templates.items()},
+            default_type=settings.error_default_type.encode(),
+        )
+        self._ids: list[bytes] = []
+        self._ids_made = 0
+        self._date = (0, b"")
+        self._listeners: list[ChannelSettings] = []
+        self._factories: list[ListenerFactory] = []
+
+    def _choose_headers(self, settings: GatewaySettings) -> None:
+        """Take over which headers of its own the gateway sends."""
         enabled = enabled_headers(settings.headers)
         self.sends_server = "server" in enabled
         self.sends_via = "via" in enabled
@@ -150,11 +169,6 @@ class Gateway:
             and self.sends_via
             and self.sends_request_id
         )
-        self.allows_debug_header = settings.allow_debug_header
-        self.shows_tracebacks = settings.show_tracebacks
-        self.trusted_peers = TrustedPeers(settings.trusted_ips)
-        self._real_ip_header = settings.real_ip_header.lower().replace("_", "-").encode()
-        self.port_maps = settings.port_maps
         self.server = settings.server.encode()
         self.via = b"1.1 " + self.server
         self._all_headers = (
@@ -162,16 +176,6 @@ class Gateway:
             b"X-Kong-Request-Id: %%b\r\n" % self.via.replace(b"%", b"%%")
         )
         self.via_upstream = tuple(version + self.server for version in (b"1.0 ", b"1.1 ", b"2 "))
-        types = {"html": HTML, "json": JSON, "plain": PLAIN, "xml": XML}
-        self.pages = ErrorPages(
-            templates={types[kind]: text for kind, text in settings.error_templates.items()},
-            default_type=settings.error_default_type.encode(),
-        )
-        self._ids: list[bytes] = []
-        self._ids_made = 0
-        self._date = (0, b"")
-        self._listeners: list[ChannelSettings] = []
-        self._factories: list[ListenerFactory] = []
 
     @property
     def snapshot(self) -> ISnapshot:

@@ -1,6 +1,7 @@
 import pytest
 from zope.interface.verify import verifyObject
 
+from kongtx.balancer.balancers import HOSTS_KEPT
 from kongtx.balancer.errors import NameResolutionFailed, ResolverFailed
 from kongtx.balancer.interfaces import IBalancer
 from kongtx.dns.records import SRV, A
@@ -30,6 +31,15 @@ def test_an_address_is_its_own_peer(host, address, header):
 
     assert (peer.address, peer.port, peer.host) == (address, 8080, header)
     assert balancer.pick(Request(), [peer]) is peer
+
+
+def test_no_more_hosts_are_kept_than_a_plugin_should_be_able_to_ask_for():
+    balancers = World().balancers
+    first = balancers.for_host("10.0.0.1", 1)
+    assert balancers.for_host("10.0.0.1", 1) is first
+    for port in range(2, HOSTS_KEPT + 2):
+        balancers.for_host("10.0.0.1", port)
+    assert balancers.for_host("10.0.0.1", 1) is not first
 
 
 def test_an_upstream_comes_before_the_dns():
