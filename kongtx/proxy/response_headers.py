@@ -117,7 +117,10 @@ class ResponseHeaders:
                 added = self._response_added = set(added or ())
             if lower in added or (self._response_head and lower in self._response_fields):
                 self._cut_names(frozenset((lower,)))
-            added.add(lower)
+                # What cutting has left is another set.
+                self._response_added = {*added, lower}
+            else:
+                added.add(lower)
             self._response_lines += b"%b: %b\r\n" % (name, value)
         else:
             headers = self.response_headers

@@ -65,6 +65,13 @@ def change(one: Any, name: str, arguments: tuple[Any, ...]) -> Any:
     return getattr(one, name)(*arguments)
 
 
+def test_a_header_that_is_set_again_and_again_is_there_once() -> None:
+    one = made(b"")
+    for value in (b"1", b"2", b"3"):
+        one.set_response_header(b"X-A", value)
+    assert one.response_headers == [(b"X-A", b"3")]
+
+
 @given(st.booleans(), st.lists(changes, max_size=8))
 def test_lines_are_changed_as_a_list_is(with_head: bool, steps: list[Any]) -> None:
     one = made(HEAD if with_head else b"")
