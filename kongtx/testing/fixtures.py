@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures for tests of plugins and of gateways (entry point C{pytest11})."""
+"""Fixtures for tests of plugins and of gateways; L{kongtx.testing.entry} brings them to pytest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
@@ -28,7 +27,7 @@ def make_upstream() -> Iterator[Callable[..., Awaitable[Upstream]]]:
     started: list[Upstream] = []
 
     async def start(*args: Any, address: str = "127.0.0.1", port: int = 0) -> Upstream:
-        upstream = Upstream(reactor, *args)
+        upstream = Upstream(_reactor(), *args)
         started.append(upstream)
         return await upstream.start(address, port)
 
@@ -50,7 +49,7 @@ def make_gateway() -> Iterator[Callable[..., Awaitable[GatewayUnderTest]]]:
     started: list[GatewayUnderTest] = []
 
     async def start(*args: Any, **properties: Any) -> GatewayUnderTest:
-        gateway = await GatewayUnderTest.start(reactor, *args, **properties)
+        gateway = await GatewayUnderTest.start(_reactor(), *args, **properties)
         started.append(gateway)
         return gateway
 
@@ -76,6 +75,13 @@ def client(gateway: GatewayUnderTest) -> Client:
 def admin(gateway: GatewayUnderTest) -> Client:
     """Makes requests to the Admin API of C{gateway}: C{await admin.post("/services", json=...)}."""
     return gateway.admin
+
+
+def _reactor() -> Any:
+    """The reactor, of whatever kind: importing it earlier would settle that for everybody."""
+    from twisted.internet import reactor  # noqa: PLC0415
+
+    return reactor
 
 
 async def _of(waiting: Awaitable[Any]) -> Any:
