@@ -23,6 +23,7 @@ from kongtx.testing.upstream import Upstream
 from kongtx.tls.listening import CertificateChooser
 from tests.tls.kit import (
     authorities_told,
+    authority,
     ca_pem,
     chain_pem,
     client_context,
@@ -271,6 +272,62 @@ async def test_the_cipher_suite_allows_versions(
     else:
         with pytest.raises(ssl.SSLError):
             await get(port_of(gateway.url), context=context)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_whole_chain_is_shown(secure: Make) -> None:
+    gateway = await secure()
+    leaf = authority().create_child_ca().issue_cert("chain.test")
+    row = await gateway.admin.post("/certificates", json=stored(leaf, "chain.test"))
+    assert row.status == 201
+    # Who trusts the root alone has to be shown what is in between.
+    seen = await get(port_of(gateway.url), "chain.test", context=client_context(trust=0))
+    assert seen.names == ["chain.test"]
+
+
+STRONG, QUICK = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
+
+
+@pytest.mark.parametrize(("prefer", "chosen"), [("on", STRONG), ("off", QUICK)])
+@pytest_twisted.ensureDeferred
+async def test_the_server_or_the_client_chooses_the_cipher(
+    secure: Make, prefer: str, chosen: str
+) -> None:
+    gateway = await secure(
+        ssl_cipher_suite="custom",
+        ssl_protocols="TLSv1.2",
+        ssl_ciphers=f"{STRONG}:{QUICK}",
+        ssl_prefer_server_ciphers=prefer,
+    )
+    context = client_context()
+    context.set_ciphers(f"{QUICK}:{STRONG}")
+    assert (await get(port_of(gateway.url), context=context)).cipher == chosen
+
+
+@pytest.mark.parametrize(("version", "works"), [("TLSv1_1", True), ("TLSv1_2", False)])
+@pytest_twisted.ensureDeferred
+async def test_versions_may_have_a_gap(secure: Make, version: str, works: bool) -> None:
+    gateway = await secure(ssl_cipher_suite="custom", ssl_protocols="TLSv1.1 TLSv1.3")
+    context = client_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    if works:
+        assert (await get(port_of(gateway.url), context=context)).version == "TLSv1.1"
+    else:
+        with pytest.raises(ssl.SSLError):
+            await get(port_of(gateway.url), context=context)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_named_group_turns_on_what_needs_one(secure: Make) -> None:
+    gateway = await secure(ssl_dhparam="ffdhe2048")
+    context = client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("DHE-RSA-AES128-GCM-SHA256")
+    seen = await get(port_of(gateway.url), context=context)
+    assert (seen.status, seen.cipher) == (200, "DHE-RSA-AES128-GCM-SHA256")
 
 
 @pytest_twisted.ensureDeferred
