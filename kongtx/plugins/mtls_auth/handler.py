@@ -143,7 +143,7 @@ async def _outcome(
             return verdict  # which may be another a moment later
     if len(config.outcomes) >= _REMEMBERED:
         config.outcomes.clear()
-    config.outcomes[key] = now + config["cache_ttl"], verdict
+    config.outcomes[key] = now + config["cache_ttl"], attrs.evolve(verdict, undecided=())
     return verdict
 
 
