@@ -11,11 +11,10 @@ from kongtx.cli.output import Level, Output
 from kongtx.cli.process import Process, find_process
 from kongtx.conf import Configuration, ConfigurationError, NoFileError, effective, load
 from kongtx.conf.configuration import PID_FILE
+from kongtx.conf.draft import MASK
 from kongtx.conf.loader import SEARCH_PATHS, Value, is_known
-from kongtx.conf.properties import PROPERTIES
+from kongtx.conf.properties import PROPERTIES, is_secret
 from kongtx.conf.view import public_view
-
-_MASK = "******"
 
 
 def configuration(
@@ -68,8 +67,8 @@ def _trace_environment(output: Output, environment: Mapping[str, str]) -> None:
         for start in ("KONG_", "KONGTX_"):
             name = variable.removeprefix(start).lower()
             if variable.startswith(start) and is_known(name):
-                is_secret = name in PROPERTIES and PROPERTIES[name].sensitive
-                output.debug(f'{variable} ENV found with "{_MASK if is_secret else value}"')
+                shown = MASK if is_secret(name) else value
+                output.debug(f'{variable} ENV found with "{shown}"')
 
 
 def _trace_settings(output: Output, loaded: Configuration) -> None:

@@ -12,10 +12,8 @@ from typing import Any
 from kongtx._version import KONG_VERSION
 from kongtx.conf.configuration import Configuration
 from kongtx.conf.draft import MASK
-from kongtx.conf.properties import DYNAMIC_PREFIXES, PROPERTIES
+from kongtx.conf.properties import DYNAMIC_PREFIXES, PROPERTIES, is_secret
 from kongtx.conf.syntax.listen import FLAGS, Listen, Subsystem
-
-_SECRET_WORDS = ("token", "secret", "password", "key")
 
 
 def public_view(configuration: Configuration) -> dict[str, Any]:
@@ -30,16 +28,15 @@ def public_view(configuration: Configuration) -> dict[str, Any]:
 
 
 def _properties(configuration: Configuration) -> Iterator[tuple[str, Any]]:
-    for name, property_ in PROPERTIES.items():
+    for name in PROPERTIES:
         value = configuration.references.get(name, getattr(configuration, name))
         if value is None:
             continue
-        if property_.sensitive and value != ():
+        if is_secret(name) and value != ():
             value = MASK
         yield name, list(value) if isinstance(value, tuple) else value
     for name, text in configuration.dynamic.items():
-        is_secret = name.startswith("vault_") and any(word in name for word in _SECRET_WORDS)
-        yield name, MASK if is_secret else configuration.references.get(name, text)
+        yield name, MASK if is_secret(name) else configuration.references.get(name, text)
 
 
 def _listeners(configuration: Configuration) -> dict[str, Any]:
@@ -113,6 +110,7 @@ def _directives(configuration: Configuration) -> dict[str, Any]:
         value = getattr(configuration, name)
         if name.startswith("nginx_") and value is not None:
             values[name] = str(value)
+    values |= {name: str(configuration.references.get(name, values[name])) for name in values}
     for name, value in sorted(values.items()):
         # The longest prefix, as nginx_wasm_ begins others.
         prefix = max((each for each in prefixes if name.startswith(each)), key=len, default=None)

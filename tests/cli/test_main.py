@@ -110,7 +110,9 @@ def test_debug_lines_show_environment_and_settings_without_secrets(run: Run) -> 
         X="1",
         KONG_LOG_LEVEL="debug",
         KONGTX_PG_PASSWORD="s3cret",
+        KONG_VAULT_HCV_TOKEN="s3cret",
     )
+    assert '[debug] KONG_VAULT_HCV_TOKEN ENV found with "******"\n' in result.stdout
     assert '[debug] KONG_LOG_LEVEL ENV found with "debug"\n' in result.stdout
     assert '[debug] KONGTX_PG_PASSWORD ENV found with "******"\n' in result.stdout
     assert '[debug] log_level = "debug"\n' in result.stdout

@@ -65,8 +65,9 @@ def test_references_are_shown_unresolved() -> None:
             "pg_password": "{vault://env/password}",
             "plugins": "bundled,{vault://env/plugin}",
             "nginx_http_foo": "{vault://env/user}",
+            "nginx_admin_client_max_body_size": "{vault://env/size}",
         },
-        environment={"USER": "me", "PASSWORD": "s3cret", "PLUGIN": "mine"},
+        environment={"USER": "me", "PASSWORD": "s3cret", "PLUGIN": "mine", "SIZE": "77m"},
         search_paths=(),
     )
     view = public_view(configuration)
@@ -74,6 +75,8 @@ def test_references_are_shown_unresolved() -> None:
     assert view["pg_password"] == "******"
     assert view["plugins"] == ["bundled", "{vault://env/plugin}"]
     assert view["nginx_http_foo"] == "{vault://env/user}"
+    assert {"name": "foo", "value": "{vault://env/user}"} in view["nginx_http_directives"]
+    assert "77m" not in json.dumps(view)
 
 
 def test_a_listener_has_a_boolean_for_each_flag() -> None:

@@ -71,13 +71,26 @@ DYNAMIC_PREFIXES = (
     "vault_",
 )
 
+#: What the name of a property outside the table has when its value is secret.
+SECRET_WORDS = ("token", "secret", "password", "key")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a property is never shown."""
+    if name in PROPERTIES:
+        return PROPERTIES[name].sensitive
+    return name.startswith("vault_") and any(word in name for word in SECRET_WORDS)
+
+
 __all__ = [
     "COPIES",
     "DYNAMIC_PREFIXES",
     "PROPERTIES",
+    "SECRET_WORDS",
     "SECTIONS",
     "Kind",
     "Mark",
     "Property",
     "Section",
+    "is_secret",
 ]

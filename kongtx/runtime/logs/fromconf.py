@@ -6,10 +6,8 @@ import os
 from collections.abc import Iterator
 
 from kongtx.conf import Configuration
-from kongtx.conf.properties import PROPERTIES
+from kongtx.conf.properties import PROPERTIES, SECRET_WORDS
 from kongtx.runtime.logs.service import LogSettings
-
-_SECRET_WORDS = ("password", "secret", "token", "key")
 
 
 def secrets(conf: Configuration) -> Iterator[str]:
@@ -21,7 +19,7 @@ def secrets(conf: Configuration) -> Iterator[str]:
         if property_.sensitive or name in conf.references:
             yield from _texts(getattr(conf, name))
     for name, value in conf.dynamic.items():
-        if name in conf.references or any(word in name for word in _SECRET_WORDS):
+        if name in conf.references or any(word in name for word in SECRET_WORDS):
             yield value
 
 

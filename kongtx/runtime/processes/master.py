@@ -288,6 +288,7 @@ class MainService(Service):
         try:
             effective.write(conf)
             make_default_certificates(conf, self._user)
+            self._learn_secrets(conf)
             await self._engine.reload(conf, listeners)
         except BaseException:
             effective.write(old)
@@ -296,6 +297,11 @@ class MainService(Service):
         self._listeners.close(keep=listeners)
         self._listeners, self.conf = listeners, conf
         self._renew_logs(conf)
+
+    def _learn_secrets(self, conf: Configuration) -> None:
+        """Keep them out of the logs there are, which a single process goes on with."""
+        if self._logs is not None:
+            self._logs.redactor.add(*log_settings(conf).secrets)
 
     def _renew_logs(self, conf: Configuration) -> None:
         if self._logs is None or self._logs.settings == log_settings(conf):

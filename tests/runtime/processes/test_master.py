@@ -7,6 +7,8 @@ import socket
 import stat
 import subprocess
 import time
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -229,6 +231,30 @@ def test_a_reload_takes_more_and_fewer_workers(start):
     reload_with(node, nginx_worker_processes="1")
     node.wait_for_log("the workers of generation 2 are gone")
     assert {node.get().split()[1] for _ in range(40)} == {"0"}
+
+
+@pytest.mark.parametrize("workers", ["2", "0"])
+def test_a_secret_that_comes_with_a_reload_is_not_logged(start, workers):
+    node = start(
+        node="kongtx.runtime.node.composition.build_node",
+        nginx_worker_processes=workers,
+        database="off",
+    )
+    secret = "known-only-now"
+    reload_with(node, database="off", admin_auth="token", admin_auth_token=secret)
+    node.wait_for_log("generation 2 serves" if workers == "2" else "serving in one process", 1)
+    node.wait_for_log("is ready" if workers == "2" else "serving in one process", 2)
+
+    def log():
+        with open(os.path.join(node.prefix, "logs", "access.log")) as file:
+            return file.read()
+
+    for _ in range(10):
+        with pytest.raises(HTTPError):
+            urlopen(f"http://127.0.0.1:{node.port}/{secret}", timeout=30)
+    wait_until(lambda: log().count("GET ") >= 10)
+    assert secret not in log()
+    assert '"GET /****** HTTP/1.1" 404' in log()
 
 
 def test_a_reload_can_move_the_listener(start):
