@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from kongtx.db.errors import DatabaseError, DatabaseUnavailableError
 from kongtx.db.interfaces import IConnector
 from kongtx.db.paging import Page, Query
-from kongtx.db.postgres.failures import Disconnected
 from kongtx.db.postgres.link import Link
 from kongtx.db.postgres.pool import Pool
 from kongtx.db.postgres.position import KnownPosition, text_of
@@ -32,7 +32,8 @@ class Replica:
     """A connector whose reads the copy answers, and whose writes go to the server it copies.
 
     What a process has written, or was told of, it finds in its reads: until the copy has it too,
-    the server itself is asked. So it is while the copy cannot be reached.
+    the server itself is asked. So it is while the copy cannot be reached, and where it fails: a copy
+    ends what reads rows that it is about to lose.
 
     @param main: the connector of the server that is written to.
     @param pool: connections to the copy.
@@ -58,8 +59,10 @@ class Replica:
                     result = await work(link)
                     self._tell(True, "")
                     return result
-        except Disconnected as error:
+        except DatabaseUnavailableError as error:
             self._tell(False, error.message)
+        except DatabaseError as error:
+            self._log.debug("the read-only database fails: {reason}", reason=error.message)
         return await self._main.with_link(work)
 
     async def _is_current(self, link: Link) -> bool:

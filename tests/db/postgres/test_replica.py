@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,19 @@ import attrs
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import succeed
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
 from kongtx.db import migrations
 from kongtx.db.clusterlog import Broadcast
+from kongtx.db.errors import DatabaseError
 from kongtx.db.interfaces import IConnector, IReplicated
 from kongtx.db.paging import Query
 from kongtx.db.postgres import Endpoint, PostgresConnector
+from kongtx.db.postgres.failures import Contended, NoAnswer
 from kongtx.db.postgres.position import KnownPosition, number_of, text_of
+from kongtx.db.postgres.replica import Replica
 from kongtx.db.store import Store
 from kongtx.db.writes import Insert, Update
 from kongtx.plugins.schemas import full_registry
@@ -166,6 +171,41 @@ async def test_without_the_copy_the_main_server_answers(
         postgres_copy.start()
     await deferLater(reactor, 0.1)
     assert await name_of(reads) == "a"
+
+
+class _FailingCopy:
+    """Connections to a copy that takes questions and does not answer them."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    @asynccontextmanager
+    async def link(self) -> AsyncIterator[Any]:
+        yield self
+
+    @property
+    def position(self) -> int:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Contended("canceling statement due to conflict with recovery"),
+        NoAnswer("no answer within 5 seconds"),
+        DatabaseError("canceling statement due to statement timeout"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest_twisted.ensureDeferred
+async def test_the_main_server_answers_what_the_copy_does_not(error: DatabaseError) -> None:
+    class Main:
+        async def with_link(self, work: Any) -> str:
+            return "main"
+
+    main: Any = Main()
+    copy: Any = _FailingCopy(error)
+    assert await Replica(main, copy).read(lambda link: succeed("copy")) == "main"
 
 
 @pytest_twisted.ensureDeferred
