@@ -102,7 +102,7 @@ def migrate_first(output: Output, configuration: Configuration, lock_timeout: fl
 def _migrate_here(output: Output, configuration: Configuration, lock_timeout: float) -> str:
     """Run what is new; why it did not work."""
     from kongtx.cli import database  # noqa: PLC0415 - as above
-    from kongtx.cli.verbs.config import registry  # noqa: PLC0415
+    from kongtx.cli.declarative import registry  # noqa: PLC0415
     from kongtx.db import migrations  # noqa: PLC0415
 
     async def work(reactor: Any) -> None:

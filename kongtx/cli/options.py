@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
@@ -185,18 +186,22 @@ def prefix_option(function: _Function) -> _Function:
 
 
 def nginx_options(function: _Function) -> _Function:
-    """Options of Kong that shape nginx's configuration."""
+    """Options of Kong that shape nginx's configuration; the command does not see them."""
+
+    @functools.wraps(function)
+    def told(
+        *args: Any, nginx_conf: str | None, nginx_conf_flags: str | None, **kwargs: Any
+    ) -> Any:
+        given = {"--nginx-conf": nginx_conf, "--nginx-conf-flags": nginx_conf_flags}
+        names = [name for name, value in given.items() if value is not None]
+        if names:
+            output = click.get_current_context().ensure_object(Output)
+            output.warn(f"there is no nginx, so this has no effect: {', '.join(names)}")
+        return function(*args, **kwargs)
+
     for name, metavar in (("--nginx-conf-flags", "FLAGS"), ("--nginx-conf", "FILE")):
-        function = click.option(name, metavar=metavar, hidden=True)(function)
-    return function
-
-
-def warn_of_nginx(output: Output, nginx_conf: str | None, nginx_conf_flags: str | None) -> None:
-    """Say that those options have no effect, when they are given."""
-    given = {"--nginx-conf": nginx_conf, "--nginx-conf-flags": nginx_conf_flags}
-    names = [name for name, value in given.items() if value is not None]
-    if names:
-        output.warn(f"there is no nginx, so this has no effect: {', '.join(names)}")
+        told = click.option(name, metavar=metavar, hidden=True)(told)
+    return cast(_Function, told)
 
 
 pass_output = click.make_pass_decorator(Output, ensure=True)

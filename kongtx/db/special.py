@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kongtx.db import errors
-from kongtx.db.dao import EntityStore, Key, page_size
+from kongtx.db.dao import MAX_PAGE_SIZE, EntityStore, Key, page_size
 from kongtx.db.interfaces import IConnector
 from kongtx.db.paging import Page, Tags
 from kongtx.db.tables import Entity
@@ -174,26 +174,23 @@ class Targets(EntityStore):
 
         @param offset: how many to skip, in decimal, as the page before said.
         """
+        rows = list((await self._newest(upstream)).values())
+        first = _decimal(offset)
+        last = first + page_size(None if size is None else min(size, MAX_PAGE_SIZE))
+        return Page(rows[first:last], str(last) if len(rows) > last else None)
+
+    async def select_in(self, upstream: Key, address: str) -> Entity | None:
+        """The newest target of an upstream with an address, in the form it is shown in."""
+        return (await self._newest(upstream)).get(address)
+
+    async def _newest(self, upstream: Key) -> dict[str, Entity]:
+        """The newest target of each address, by address, newest first."""
         everything = [target async for target in self.each_for("upstream", upstream)]
         everything.sort(key=lambda target: (target["created_at"], target["id"]), reverse=True)
         newest: dict[str, Entity] = {}
         for target in everything:
             newest.setdefault(target["target"], target)
-        first = _decimal(offset)
-        last = first + (min(page_size(min(size, 1000)), 1000) if size is not None else 100)
-        rows = list(newest.values())
-        return Page(rows[first:last], str(last) if len(rows) > last else None)
-
-    async def select_in(self, upstream: Key, address: str) -> Entity | None:
-        """The newest target of an upstream with an address, in the form it is shown in."""
-        page = await self.page_active(upstream, 1000)
-        while True:
-            for target in page.rows:
-                if target["target"] == address:
-                    return target
-            if page.offset is None:
-                return None
-            page = await self.page_active(upstream, 1000, page.offset)
+        return newest
 
 
 class TagViews(EntityStore):

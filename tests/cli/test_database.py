@@ -11,24 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import yaml
 
 from tests.cli.conftest import Kongtx
+from tests.cli.databases import DOCUMENT, NEEDED, bootstrapped, timeless
 
-BOOTSTRAPPED = """\
-Bootstrapping database...
-migrating core on database 'kongtx.sqlite'...
-core migrated up to: 000_base (executed)
-1 migrations processed
-1 executed
-Database is up-to-date
-"""
-NEEDED = (
-    "Database needs bootstrapping or is older than Kong 1.0.\n\n"
-    "To start a new installation from scratch, run 'kongtx migrations bootstrap'.\n"
-)
+BOOTSTRAPPED = bootstrapped("kongtx.sqlite")
 
 
 def entries(*names: str) -> list[dict[str, Any]]:
@@ -131,36 +120,6 @@ def test_without_database_there_is_nothing_to_migrate(kongtx: Kongtx) -> None:
         assert f"'kongtx config {verb}' only works with a database." in failed.stderr
 
 
-DOCUMENT = {
-    "_format_version": "3.0",
-    "services": [
-        {
-            "name": "s",
-            "url": "http://h.test/p",
-            "tags": ["t"],
-            "routes": [{"name": "r", "paths": ["/"]}],
-            "plugins": [{"name": "rate-limiting", "config": {"minute": 5}}],
-        }
-    ],
-    "consumers": [
-        {
-            "username": "bob",
-            "keyauth_credentials": [{"key": "k", "ttl": 4_000_000_000}],
-            "basicauth_credentials": [{"username": "u", "password": "p"}],
-        }
-    ],
-    "upstreams": [{"name": "u", "targets": [{"target": "a.test"}]}],
-}
-
-
-def timeless(document: dict[str, Any]) -> dict[str, Any]:
-    """A document without the times of change, which are those of the import."""
-    return {
-        name: [{**row, "updated_at": 0} for row in rows] if isinstance(rows, list) else rows
-        for name, rows in document.items()
-    }
-
-
 @pytest.mark.long
 def test_what_is_exported_can_be_imported(kongtx: Kongtx, tmp_path: Path) -> None:
     (tmp_path / "in.json").write_text(json.dumps(DOCUMENT))
@@ -207,23 +166,3 @@ def test_a_failed_import_leaves_nothing(kongtx: Kongtx, tmp_path: Path) -> None:
     assert (failed.returncode, "Failed parsing:" in failed.stderr) == (1, True)
     missing = kongtx("config", "db_import", "none.yml")
     assert (missing.returncode, "No such file" in missing.stderr) == (1, True)
-
-
-@attrs.frozen
-class Carrier:
-    """Carries entities from one database to another, which properties of the environment name."""
-
-    kongtx: Kongtx
-    folder: Path
-
-    def run(self, *arguments: str, **properties: str) -> str:
-        """Run a command that must succeed; what it prints."""
-        done = self.kongtx(*arguments, **properties)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def exported(self, name: str, **properties: str) -> dict[str, Any]:
-        """Export into a file; its document, without times."""
-        self.run("config", "db_export", name, **properties)
-        document: dict[str, Any] = yaml.safe_load((self.folder / name).read_text())
-        return timeless(document)

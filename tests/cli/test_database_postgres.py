@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Kongtx
-from tests.cli.test_database import DOCUMENT, NEEDED, Carrier
+from tests.cli.databases import (
+    DOCUMENT,
+    NEEDED,
+    Carrier,
+    bootstrapped,
+    check_from_nothing_to_nothing,
+    check_start_is_refused,
+)
 from tests.postgres_server import Database
 
 pytestmark = pytest.mark.long
@@ -23,44 +29,13 @@ def environment(postgres_database: Database) -> dict[str, str]:
 def test_a_database_goes_from_nothing_to_nothing(
     kongtx: Kongtx, environment: dict[str, str], postgres_database: Database
 ) -> None:
-    def told(*arguments: str) -> tuple[int, str]:
-        done = kongtx("migrations", *arguments, **environment)
-        return done.returncode, done.stdout
-
-    bootstrapped = (
-        "Bootstrapping database...\n"
-        f"migrating core on database '{postgres_database.name}'...\n"
-        "core migrated up to: 000_base (executed)\n"
-        "1 migrations processed\n1 executed\nDatabase is up-to-date\n"
-    )
-    assert told("list") == (3, NEEDED)
-    for verb in ("up", "finish"):
-        failed = kongtx("migrations", verb, **environment)
-        assert failed.returncode == 1
-        assert "Cannot run migrations: Database needs bootstrapping" in failed.stderr
-    assert told("bootstrap") == (0, bootstrapped)
-    assert told("bootstrap") == (0, "Database already bootstrapped\n")
-    assert told("up") == (0, "Database is already up-to-date\n")
-    assert told("list") == (0, "Executed migrations:\ncore: 000_base\n")
-    assert told("reset", "--yes") == (
-        0,
-        "Resetting database...\nDatabase successfully reset\n",
-    )
-    assert json.loads(told("status")[1])["needs_bootstrap"] is True
+    check_from_nothing_to_nothing(kongtx, postgres_database.name, **environment)
 
 
 def test_an_empty_database_starts_nothing_and_says_what_to_do(
     kongtx: Kongtx, environment: dict[str, str]
 ) -> None:
-    for arguments, text in (
-        (("start",), "Database needs bootstrapping; run 'kongtx migrations bootstrap' to proceed"),
-        (("start", "--run-migrations"), "Cannot run migrations: Database needs bootstrapping"),
-    ):
-        refused = kongtx(
-            *arguments, **environment, KONG_PROXY_LISTEN="off", KONG_ADMIN_LISTEN="off"
-        )
-        assert refused.returncode == 1
-        assert text in refused.stderr
+    check_start_is_refused(kongtx, **environment)
 
 
 def test_a_start_can_migrate_first(
@@ -80,9 +55,7 @@ def test_a_start_can_migrate_first(
         done = kongtx("start", "--run-migrations", **quiet)
         assert (done.returncode, done.stdout) == (
             0,
-            f"migrating core on database '{postgres_database.name}'...\n"
-            "core migrated up to: 000_base (executed)\n"
-            "1 migrations processed\n1 executed\nDatabase is up-to-date\nkongtx started\n",
+            bootstrapped(postgres_database.name).partition("\n")[2] + "kongtx started\n",
         )
     finally:
         kongtx("stop", **quiet)
@@ -107,16 +80,7 @@ def test_what_is_exported_can_be_imported_anywhere(
     kongtx: Kongtx, environment: dict[str, str], tmp_path: Path
 ) -> None:
     carrier = Carrier(kongtx, tmp_path)
-    ran, exported = carrier.run, carrier.exported
-    (tmp_path / "in.json").write_text(json.dumps(DOCUMENT))
-    ran("migrations", "bootstrap", **environment)
-    ran("config", "db_import", "in.json", **environment)
-    first = exported("postgres.yml", **environment)
-    assert {"services", "routes", "consumers", "keyauth_credentials"} <= set(first)
-    ran("config", "db_import", "postgres.yml")
-    assert exported("sqlite.yml") == first
-    ran("migrations", "reset", "--yes", **environment)
-    ran("migrations", "bootstrap", **environment)
-    ran("config", "db_import", "sqlite.yml", **environment)
-    assert exported("again.yml", **environment) == first
-    assert ran("config", "parse", "again.yml", KONG_DATABASE="off") == "parse successful\n"
+    carried = carrier.there_and_back(DOCUMENT, **environment)
+    assert {"services", "routes", "consumers", "keyauth_credentials"} <= set(carried)
+    parsed = carrier.run("config", "parse", "again.yml", KONG_DATABASE="off")
+    assert parsed == "parse successful\n"

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from kongtx.cli.declarative import read_file, registry
 from kongtx.cli.errors import CommandError
 from kongtx.cli.nodes import effective_configuration
 from kongtx.cli.options import Group, conf_option, pass_output, prefix_option
 from kongtx.cli.output import Output
-from kongtx.conf import Configuration, bundled
+from kongtx.conf import Configuration
 from kongtx.conf.render import default_file
 
-if TYPE_CHECKING:
-    from kongtx.schema import SchemaRegistry
-
-#: How many entities make a configuration whose reading takes long enough to be watched.
-LARGE = 10_000
 IMPORT_WITHOUT_DATABASE = (
     "\nWhen using database=off, reload your declarative configuration\nusing the /config endpoint."
 )
@@ -61,26 +55,7 @@ def parse(output: Output, file: str | None, conf: str | None, prefix: str | None
     if file is None:
         raise CommandError("expected a declarative configuration file; see `kongtx config --help`")
     configuration = effective_configuration(output, conf, prefix)
-    with open(file, "rb") as stream:
-        text = stream.read()
-    # The schemas take a while to import, and other commands do without them.
-    from kongtx.db.declarative import DeclarativeError, DeclarativeFormat  # noqa: PLC0415
-    from kongtx.lib import ids  # noqa: PLC0415
-    from kongtx.schema import Context  # noqa: PLC0415
-
-    context = Context(now=time.time(), new_id=ids.uuid4, new_secret=ids.new_secret)
-    try:
-        declared = DeclarativeFormat(registry(configuration)).parse_text(
-            text,
-            context,
-            filename=os.path.abspath(file),
-            default_workspace=False,
-            progress=show_progress if sys.stderr.isatty() else None,
-        )
-    except DeclarativeError as error:
-        raise CommandError(f"Failed parsing:\n{error.tree()}") from error
-    for warning in declared.warnings:
-        output.warn(warning)
+    read_file(output, file, registry(configuration))
     output.info("parse successful")
 
 
@@ -93,36 +68,18 @@ def db_import(output: Output, file: str | None, conf: str | None, prefix: str | 
     """Put the entities of FILE into the database; others stay as they are."""
     if file is None:
         raise CommandError("expected a declarative configuration file; see `kongtx config --help`")
-    path = os.path.abspath(file)
     configuration = _with_database(output, conf, prefix, "db_import", IMPORT_WITHOUT_DATABASE)
-    with open(path, "rb") as stream:
-        text = stream.read()
+    known = registry(configuration)
+    declared = read_file(output, file, known)
+    # They take a while to import, and other commands do without them.
     from kongtx.cli import database  # noqa: PLC0415
-    from kongtx.db.declarative import (  # noqa: PLC0415
-        DeclarativeError,
-        DeclarativeFormat,
-        transformed,
-    )
+    from kongtx.db.declarative import transformed  # noqa: PLC0415
     from kongtx.db.errors import StoreError  # noqa: PLC0415
     from kongtx.lib import ids  # noqa: PLC0415
     from kongtx.runtime.node.cluster import announce_changes  # noqa: PLC0415
 
-    known = registry(configuration)
-
     async def work(reactor: Any) -> None:
         async with database.opened(configuration, known, reactor) as store:
-            try:
-                declared = DeclarativeFormat(known).parse_text(
-                    text,
-                    store.context(),
-                    filename=path,
-                    default_workspace=False,
-                    progress=show_progress if sys.stderr.isatty() else None,
-                )
-            except DeclarativeError as error:
-                raise CommandError(f"Failed parsing:\n{error.tree()}") from error
-            for warning in declared.warnings:
-                output.warn(warning)
             output.info("parse successful, beginning import")
             # Nodes that run are told, as if another node had written.
             announce_changes(store, configuration, ids.uuid4())
@@ -173,23 +130,3 @@ def _with_database(
     if configuration.database == "off":
         raise CommandError(f"'kongtx config {verb}' only works with a database.{hint}")
     return configuration
-
-
-def show_progress(done: int, total: int) -> None:
-    """Tell on the terminal how far the reading of a large configuration is."""
-    if total >= LARGE:
-        click.echo(f"\r{done} of {total} entities", nl=done >= total, err=True)
-
-
-def registry(configuration: Configuration) -> SchemaRegistry:
-    """The schemas of all entities and plugins that a node of this configuration knows."""
-    from kongtx.plugins import discovery, schemas  # noqa: PLC0415
-    from kongtx.runtime.node.schemas import entity_options  # noqa: PLC0415
-
-    options = entity_options(configuration)
-    wanted = configuration.loaded_plugins
-    ours = [name for name in bundled.PLUGINS if name in wanted]
-    registry = schemas.full_registry(options, ours, dbless=configuration.database == "off")
-    for plugin in discovery.load(sorted(wanted.difference(ours))).values():
-        registry.register_plugin(plugin.name, plugin.subschema, plugin.entities)
-    return registry

@@ -74,7 +74,7 @@ class _Session:
         """Run with the store connected; the result is the exit status."""
         # Both take a while to import, and other commands do without them.
         from kongtx.cli import database  # noqa: PLC0415
-        from kongtx.cli.verbs.config import registry  # noqa: PLC0415
+        from kongtx.cli.declarative import registry  # noqa: PLC0415
 
         async def connected(reactor: Any) -> int:
             schemas = registry(self.configuration)

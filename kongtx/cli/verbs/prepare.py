@@ -14,7 +14,6 @@ from kongtx.cli.options import (
     nginx_options,
     pass_output,
     prefix_option,
-    warn_of_nginx,
 )
 from kongtx.cli.output import Output, show_log
 from kongtx.cli.process import find_process
@@ -25,15 +24,8 @@ from kongtx.cli.process import find_process
 @prefix_option
 @nginx_options
 @pass_output
-def command(
-    output: Output,
-    conf: str | None,
-    prefix: str | None,
-    nginx_conf: str | None,
-    nginx_conf_flags: str | None,
-) -> None:
+def command(output: Output, conf: str | None, prefix: str | None) -> None:
     """Make the prefix directory ready, without starting the node."""
-    warn_of_nginx(output, nginx_conf, nginx_conf_flags)
     prepared = configuration(output, conf, prefix)
     prepared.require_supported()
     if find_process(prepared.pid_file) is not None:

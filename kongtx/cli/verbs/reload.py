@@ -13,7 +13,6 @@ from kongtx.cli.options import (
     nginx_options,
     pass_output,
     prefix_option,
-    warn_of_nginx,
 )
 from kongtx.cli.output import Output
 from kongtx.conf import effective
@@ -24,18 +23,11 @@ from kongtx.conf import effective
 @prefix_option
 @nginx_options
 @pass_output
-def command(
-    output: Output,
-    conf: str | None,
-    prefix: str | None,
-    nginx_conf: str | None,
-    nginx_conf_flags: str | None,
-) -> None:
+def command(output: Output, conf: str | None, prefix: str | None) -> None:
     """Make a node read its configuration again, without losing a request (SIGHUP).
 
     What FILE sets replaces what is in force; the rest stays.
     """
-    warn_of_nginx(output, nginx_conf, nginx_conf_flags)
     path = existing_prefix(prefix, conf)
     process = process_of(path)
     if conf is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -14,6 +12,7 @@ from urllib.request import Request, urlopen
 import attrs
 import click
 
+from kongtx.cli.declarative import read_file, registry
 from kongtx.cli.errors import CommandError
 from kongtx.cli.nodes import effective_configuration
 from kongtx.cli.options import Group, conf_option, pass_output, prefix_option
@@ -132,21 +131,7 @@ def _route_set(
     path = file or configuration.declarative_config
     if path is None:
         raise CommandError("no declarative_config is configured: name --file FILE or --admin URL")
-    from kongtx.cli.verbs.config import registry  # noqa: PLC0415 - imports the schemas
-    from kongtx.db.declarative import DeclarativeError, DeclarativeFormat  # noqa: PLC0415
-    from kongtx.lib import ids  # noqa: PLC0415
-    from kongtx.schema import Context  # noqa: PLC0415
-
-    with open(path, "rb") as stream:
-        text = stream.read()
-    context = Context(now=time.time(), new_id=ids.uuid4, new_secret=ids.new_secret)
-    try:
-        parsed = DeclarativeFormat(registry(configuration)).parse_text(
-            text, context, filename=os.path.abspath(path), default_workspace=False
-        )
-    except DeclarativeError as error:
-        raise CommandError(f"Failed parsing:\n{error.tree()}") from error
-    entities = parsed.entities
+    entities = read_file(output, path, registry(configuration)).entities
     return RouteSet(
         configuration.router_flavor,
         list(entities.get("routes", {}).values()),

@@ -16,7 +16,6 @@ from kongtx.cli.options import (
     nginx_options,
     pass_output,
     prefix_option,
-    warn_of_nginx,
 )
 from kongtx.cli.output import Output, show_log
 from kongtx.conf import Configuration
@@ -34,8 +33,6 @@ class StartOptions:
     run_migrations: bool
     db_timeout: float | None
     lock_timeout: float
-    nginx_conf: str | None
-    nginx_conf_flags: str | None
     dev: bool
 
 
@@ -98,7 +95,6 @@ def checked_configuration(output: Output, options: StartOptions) -> Configuratio
 
     @raise KongtxError: a node cannot start with it.
     """
-    warn_of_nginx(output, options.nginx_conf, options.nginx_conf_flags)
     conf = configuration(
         output,
         options.conf,

@@ -68,7 +68,7 @@ def _entity(configuration: Configuration, name: str) -> Mapping[str, Any] | None
         return None
     # Most references need none of this, and it takes a while to import.
     from kongtx.cli import database  # noqa: PLC0415
-    from kongtx.cli.verbs.config import registry  # noqa: PLC0415
+    from kongtx.cli.declarative import registry  # noqa: PLC0415
     from kongtx.db.errors import StoreError  # noqa: PLC0415
 
     async def work(reactor: Any) -> Mapping[str, Any] | None:

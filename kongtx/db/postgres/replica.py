@@ -32,8 +32,8 @@ class Replica:
     """A connector whose reads the copy answers, and whose writes go to the server it copies.
 
     What a process has written, or was told of, it finds in its reads: until the copy has it too,
-    the server itself is asked. So it is while the copy cannot be reached, and where it fails: a copy
-    ends what reads rows that it is about to lose.
+    the server itself is asked. So it is while the copy cannot be reached, and where it fails, such
+    as when it ends what reads rows that it is about to lose.
 
     @param main: the connector of the server that is written to.
     @param pool: connections to the copy.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kongtx.cli.verbs.config import show_progress
+from kongtx.cli.declarative import show_progress
 from tests.cli.conftest import Run, failure
 
 SERVICE = {"name": "s", "url": "http://example.com", "routes": [{"name": "r", "paths": ["/"]}]}

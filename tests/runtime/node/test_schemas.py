@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kongtx.cli.verbs import config
+from kongtx.cli import declarative
 from kongtx.conf import from_values
 from kongtx.plugins import discovery
 from kongtx.plugins.base import Plugin
@@ -33,6 +33,6 @@ def test_a_plugin_of_ones_own_keeps_its_schema_though_kong_has_one_of_that_name(
 
 
 def test_the_command_line_reads_documents_by_the_same_schemas(conf) -> None:
-    made = config.registry(conf)
+    made = declarative.registry(conf)
     assert made["plugins"].subschemas["session"] is Session.subschema
     assert sorted(made["plugins"].subschemas) == ["key-auth", "session"]
