@@ -358,6 +358,9 @@ def _scalar(field: Field, value: Any, operation: Operation, context: Context | N
 def _element(field: Field, value: Any, operation: Operation, context: Context | None) -> Any:
     if field.composite:
         return adjust(field, value, operation, context)
+    if value.__class__ is str:
+        # As where they are made: what refers to an entity is compared with its id as text.
+        return value.lower() if field.get("uuid") else value
     if value.__class__ is float and value.is_integer() and field.kind in _NUMBERS:
         return int(value)
     return value

@@ -46,6 +46,10 @@ def timeless(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+#: Has a node listen nowhere.
+NOWHERE = {f"KONG_{kind}_LISTEN": "off" for kind in ("PROXY", "ADMIN", "STATUS", "ADMIN_GUI")}
+
+
 def bootstrapped(name: str) -> str:
     """What is printed when a database has been set up."""
     return (
@@ -86,7 +90,7 @@ def check_start_is_refused(kongtx: Kongtx, **properties: str) -> None:
         (("start",), "Database needs bootstrapping; run 'kongtx migrations bootstrap' to proceed"),
         (("start", "--run-migrations"), "Cannot run migrations: Database needs bootstrapping"),
     ):
-        refused = kongtx(*arguments, **properties, KONG_PROXY_LISTEN="off", KONG_ADMIN_LISTEN="off")
+        refused = kongtx(*arguments, **properties, **NOWHERE)
         assert refused.returncode == 1
         assert text in refused.stderr
 

@@ -10,6 +10,7 @@ from tests.cli.conftest import Kongtx
 from tests.cli.databases import (
     DOCUMENT,
     NEEDED,
+    NOWHERE,
     Carrier,
     bootstrapped,
     check_from_nothing_to_nothing,
@@ -44,7 +45,7 @@ def test_a_start_can_migrate_first(
     assert kongtx("migrations", "bootstrap", **environment).returncode == 0
     # As if this version had one more migration than the database has seen.
     postgres_database.run("UPDATE kongtx_migrations SET name = '000_earlier'")
-    quiet = {**environment, "KONG_PROXY_LISTEN": "off", "KONG_ADMIN_LISTEN": "off"}
+    quiet = {**environment, **NOWHERE}
     refused = kongtx("start", **quiet)
     assert refused.returncode == 1
     assert "newer version" in refused.stderr

@@ -456,7 +456,9 @@ async def test_a_certificate_in_use_stays_with_its_names(
 async def test_a_ca_certificate_in_use_stays(store: Store) -> None:
     text = trustme.CA().cert_pem.bytes().decode()
     made = await store["ca_certificates"].insert({"cert": text})
-    service = await store["services"].insert({"url": "https://h", "ca_certificates": [made["id"]]})
+    named = [made["id"].upper()]
+    service = await store["services"].insert({"url": "https://h", "ca_certificates": named})
+    assert service["ca_certificates"] == [made["id"]]
     with pytest.raises(errors.ReferencedByOthersError) as caught:
         await store["ca_certificates"].delete(made["id"].upper())
     assert caught.value.message == (
