@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kongtx.entities import DEFAULT_WORKSPACE
 from kongtx.pdk.errors import ArgumentError
 from kongtx.pdk.node import Node
 from kongtx.pdk.text import arguments_to_mapping, decode, headers_to_mapping, parse_arguments
@@ -35,6 +36,7 @@ def http_entry(request: IRequestContext, node: Node) -> Entry:
         "client_ip": request.client_ip,
         "started_at": int(request.started * 1000),
         "source": "upstream" if request.response_source == "service" else "kong",
+        "workspace": DEFAULT_WORKSPACE,
         "workspace_name": "default",
     }
     for name, entity in (

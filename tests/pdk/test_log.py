@@ -76,6 +76,7 @@ def test_the_entry_of_a_proxied_request() -> None:
         "client_ip": "127.0.0.1",
         "started_at": 1_700_000_000_000,
         "source": "upstream",
+        "workspace": "0dc6f45b-8f8d-40d2-a504-473544ee190b",
         "workspace_name": "default",
     }
 
