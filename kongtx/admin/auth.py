@@ -74,7 +74,7 @@ def warn_when_open(settings: AdminSettings, addresses: Iterable[str], mutual_tls
 
 
 def _is_local(address: str) -> bool:
-    if address.startswith("unix:") or address == "localhost":
+    if address == "localhost":
         return True
     try:
         return ipaddress.ip_address(address.strip("[]")).is_loopback

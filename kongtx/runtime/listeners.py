@@ -20,7 +20,6 @@ from twisted.internet.interfaces import IListeningPort
 from kongtx.conf import Configuration, KeepAlive, Listen
 from kongtx.net.listeners import adopt_listener
 from kongtx.runtime.errors import ListenError
-from kongtx.runtime.prefix import is_listened_on
 
 #: Kinds of listeners; the property C{KIND_listen} holds the addresses of each.
 KINDS = ("proxy", "admin", "status")
@@ -136,17 +135,7 @@ def _sockets(bound: Iterable[Bound]) -> set[socket.socket]:
 
 def _close_all(sockets: Iterable[socket.socket]) -> None:
     for each in sockets:
-        if each.family == socket.AF_UNIX:
-            _unlink(each)
         each.close()
-
-
-def _unlink(opened: socket.socket) -> None:
-    if opened.fileno() < 0:
-        return
-    path = opened.getsockname()
-    if os.path.exists(path):
-        os.unlink(path)
 
 
 def _bind(
@@ -184,8 +173,6 @@ def _check_free(listen: Listen) -> None:
 
 
 def _open(listen: Listen, port: int) -> socket.socket:
-    if listen.ip.startswith("unix:"):
-        return _open_unix(listen)
     family, kind, proto, _, address = socket.getaddrinfo(
         listen.ip, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -206,35 +193,20 @@ def _open(listen: Listen, port: int) -> socket.socket:
     return opened
 
 
-def _open_unix(listen: Listen) -> socket.socket:
-    path = listen.ip.removeprefix("unix:")
-    if os.path.exists(path) and not is_listened_on(path):
-        os.unlink(path)
-    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        opened.bind(path)
-        _listen(opened, listen)
-    except OSError:
-        opened.close()
-        raise
-    return opened
-
-
 def _listen(opened: socket.socket, listen: Listen) -> None:
     """Set what may change over a reload; accepted connections inherit it (Linux)."""
     opened.setblocking(False)
-    if opened.family != socket.AF_UNIX:
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(listen.deferred))
-        keepalive = listen.so_keepalive
-        if keepalive is not None:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalive.enabled)
-            for option, value in (
-                (socket.TCP_KEEPIDLE, keepalive.idle_s),
-                (socket.TCP_KEEPINTVL, keepalive.interval_s),
-                (socket.TCP_KEEPCNT, keepalive.count),
-            ):
-                if value is not None:
-                    opened.setsockopt(socket.IPPROTO_TCP, option, value)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(listen.deferred))
+    keepalive = listen.so_keepalive
+    if keepalive is not None:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalive.enabled)
+        for option, value in (
+            (socket.TCP_KEEPIDLE, keepalive.idle_s),
+            (socket.TCP_KEEPINTVL, keepalive.interval_s),
+            (socket.TCP_KEEPCNT, keepalive.count),
+        ):
+            if value is not None:
+                opened.setsockopt(socket.IPPROTO_TCP, option, value)
     opened.listen(listen.backlog or DEFAULT_BACKLOG)
 
 

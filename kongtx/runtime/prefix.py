@@ -106,11 +106,13 @@ def dangling_sockets(directory: str) -> list[str]:
     """Paths of the sockets in a directory on which nobody listens."""
     paths = sorted(os.path.join(directory, name) for name in os.listdir(directory))
     return [
-        path for path in paths if stat.S_ISSOCK(os.lstat(path).st_mode) and not is_listened_on(path)
+        path
+        for path in paths
+        if stat.S_ISSOCK(os.lstat(path).st_mode) and not _is_listened_on(path)
     ]
 
 
-def is_listened_on(path: str) -> bool:
+def _is_listened_on(path: str) -> bool:
     """Whether a UNIX socket accepts connections."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:

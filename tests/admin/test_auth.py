@@ -12,7 +12,7 @@ from kongtx.admin.settings import AdminSettings
 @pytest.mark.parametrize(
     ("addresses", "settings", "mutual_tls", "warned"),
     [
-        (["127.0.0.1", "::1", "[::1]", "localhost", "unix:/x"], AdminSettings(), False, False),
+        (["127.0.0.1", "::1", "[::1]", "localhost"], AdminSettings(), False, False),
         (["0.0.0.0"], AdminSettings(), False, True),
         (["127.0.0.1", "::"], AdminSettings(), False, True),
         (["gateway.example.com"], AdminSettings(), False, True),

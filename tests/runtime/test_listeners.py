@@ -169,26 +169,6 @@ def test_options_of_accepted_connections_are_set(open_set):
     assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) > 0
 
 
-def test_a_unix_socket_replaces_a_dangling_one_and_goes_when_closed(open_set, tmp_path):
-    path = tmp_path / "s.sock"
-    with socket.socket(socket.AF_UNIX) as dangling:
-        dangling.bind(str(path))
-    listeners = open_set(Listen(f"unix:{path}", 0))
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(path))
-    listeners.close()
-    assert not path.exists()
-
-
-def test_a_unix_socket_that_is_listened_on_is_not_taken(open_set, tmp_path):
-    path = tmp_path / "s.sock"
-    with socket.socket(socket.AF_UNIX) as holder:
-        holder.bind(str(path))
-        holder.listen()
-        with pytest.raises(ListenError, match="Address already in use"):
-            open_set(Listen(f"unix:{path}", 0))
-
-
 def test_a_worker_finds_its_sockets_by_the_description(open_set):
     flags = Listen(
         "127.0.0.1",
