@@ -220,7 +220,7 @@ class SnapshotKeeper:
         try:
             await self._take(pending, reload)
             self._has_failed = False
-        except DatabaseError:
+        except Exception:  # the next change tries again, or the time if the database is away
             self._pending |= pending
             self._reload |= reload
             raise
@@ -231,10 +231,7 @@ class SnapshotKeeper:
 
     async def _take(self, pending: set[Changed], reload: bool) -> None:
         if reload:
-            before = {name: set(rows) for name, rows in self._rows.items()}
-            await self._read_all()
-            await self._build({name: before[name] | set(rows) for name, rows in self._rows.items()})
-            settle(sum(self.counts().values()))
+            await self._renew()
             return
         if not pending:
             return
@@ -247,6 +244,17 @@ class SnapshotKeeper:
                 self._rows[name][key] = entity
             touched[name].add(key)
         await self._build(touched)
+
+    async def _renew(self) -> None:
+        """Take everything from the store."""
+        before = self._rows
+        await self._read_all()
+        try:
+            await self._build({name: {*before[name], *rows} for name, rows in self._rows.items()})
+        except Exception:
+            self._rows = before  # what the store has no longer is still to be taken out
+            raise
+        settle(sum(self.counts().values()))
 
     async def _read_all(self) -> None:
         rows: Rows = {}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred, fail
+from twisted.logger import capturedLogs
 
 from kongtx.balancer.balancers import Balancers
 from kongtx.db.errors import DatabaseError
@@ -17,6 +18,7 @@ from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.upstream import Upstream
 from tests.runtime.fleets import status, until
 
+ABSENT = "00000000-0000-4000-8000-000000000000"
 Make = Callable[..., Awaitable[GatewayUnderTest]]
 
 
@@ -51,13 +53,21 @@ class HeldStore:
         return await self._store[self._name].select(key)
 
 
-def keeper_of(gateway: GatewayUnderTest) -> tuple[SnapshotKeeper, HeldStore]:
+def keeper_of(
+    gateway: GatewayUnderTest, *followers: Callable[..., object]
+) -> tuple[SnapshotKeeper, HeldStore]:
     node = gateway.node
     store: Any = HeldStore(gateway.store)
     balancers = Balancers(node.resolver, node.context.clock)
     return (
         SnapshotKeeper(
-            store, node.plugins, node.plugin_node, balancers, "traditional", lambda _: None
+            store,
+            node.plugins,
+            node.plugin_node,
+            balancers,
+            "traditional",
+            lambda _: None,
+            followers,
         ),
         store,
     )
@@ -96,6 +106,42 @@ async def test_what_changes_while_everything_is_read_is_taken_over_afterwards(
         first["id"],
         second["id"],
     }
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_change_that_failed_is_taken_over_with_the_next(
+    gateway: GatewayUnderTest, whole: bool
+) -> None:
+    failing: list[Exception] = []
+
+    def follow(*_: object) -> None:
+        if failing:
+            raise failing.pop()
+
+    keeper, _ = keeper_of(gateway, follow)
+    routes = gateway.store["routes"]
+    old = await routes.insert({"paths": ["/old"]})
+    await keeper.load()
+    new = await routes.insert({"paths": ["/new"]})
+    await routes.delete(old["id"])
+    failing.append(RuntimeError("broken"))
+    with capturedLogs() as logged:
+        if whole:
+            await keeper.reload()
+        else:
+            await keeper.changed([("routes", old["id"]), ("routes", new["id"])])
+    assert [event["log_format"] for event in logged if "log_failure" in event] == [
+        "a configuration change could not be taken over"
+    ]
+    assert paths_of(keeper) == ["/old"]
+    await keeper.changed([("services", ABSENT)])
+    assert paths_of(keeper) == ["/new"]
+
+
+def paths_of(keeper: SnapshotKeeper) -> list[str]:
+    """The paths of the routes in force."""
+    return [path for entry in keeper.current.router.entries() for path in entry.route["paths"]]
 
 
 @pytest_twisted.ensureDeferred
