@@ -49,7 +49,13 @@ class _Prompt(Prompt):
         """Leave once everything that was asked for is shown; told a second time, at once."""
         if self.lineBuffer or self._is_leaving or not self.interpreter._pendingDeferreds:
             super().handle_EOF()  # type: ignore[no-untyped-call]
-        self._is_leaving = True
+        else:
+            self._is_leaving = True
+
+    def lineReceived(self, line: bytes) -> None:
+        """Run a statement; whoever writes one has changed their mind about leaving."""
+        self._is_leaving = False
+        super().lineReceived(line)  # type: ignore[no-untyped-call]
 
     def addOutput(self, data: str, isAsync: bool | None = None) -> None:
         """Show something; what is shown asynchronously is still among what is waited for."""

@@ -134,8 +134,25 @@ async def test_who_leaves_twice_does_not_wait(make_gateway: Make) -> None:
     terminal: Any = await UNIXClientEndpoint(reactor, path).connect(factory)
     await terminal.type(b"from twisted.internet.defer import Deferred\r", b">>> ")
     await terminal.type(b"Deferred()\r", b"<Deferred #0>")
-    terminal.transport.write(b"\x04")
-    await terminal.type(b"1000 + 1\r", b"1001")
+    terminal.transport.write(b"\x04\x04")
+    await terminal.gone.addTimeout(10, reactor)
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_writes_on_stays(make_gateway: Make) -> None:
+    gateway = await make_gateway(manhole="unix")
+    path = manhole_socket(gateway.conf, 0, os.getpid())
+    factory = Factory.forProtocol(Terminal)
+    terminal: Any = await UNIXClientEndpoint(reactor, path).connect(factory)
+    await terminal.type(b"from twisted.internet.defer import Deferred\r", b">>> ")
+    await terminal.type(b"late = Deferred()\r", b">>> ")
+    await terminal.type(b"late\r", b"<Deferred #0>")
+    # The first is for a line that has been begun; the second waits, until a line is written.
+    await terminal.type(b"la\x04", b"\a")
+    await terminal.type(b"te\r", b"<Deferred #0>")
+    await terminal.type(b"\x041000 + 1\r", b"1001")
+    await terminal.type(b"late.callback(7)\r", b"Deferred #0 called back: 7")
+    await terminal.type(b"1000 + 2\r", b"1002")
     terminal.transport.write(b"\x04")
     await terminal.gone.addTimeout(10, reactor)
 
