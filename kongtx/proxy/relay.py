@@ -13,6 +13,7 @@ from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.http.client import ClientChannel
 from kongtx.http.plain import take_apart
 from kongtx.proxy.answers import Answering, milliseconds, sendable, without
+from kongtx.proxy.context import Try
 from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.interfaces import ShortCircuit
 from kongtx.proxy.phases import EMPTY, as_deferred, call, report
@@ -100,7 +101,10 @@ class Relaying(Answering):
             self._balancer.finished(self._peer, outcome, seconds)
 
     def _abandon_try(self) -> None:
-        # The attempt has led to nothing, and not by the peer's fault.
+        # The attempt has led to nothing, and not by the peer's fault; logs tell who was asked.
+        peer = self._peer
+        asked = Try(peer.address, peer.port, self._chosen_at, self._balancer_ms, "", 0)
+        self._failed_tries = (*self._failed_tries, asked)
         self._end_try(499, self.gateway.time() - self._chosen_at)
 
     def _broken(self, failure: Failure | None = None) -> None:

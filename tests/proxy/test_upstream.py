@@ -201,7 +201,10 @@ async def test_a_client_that_leaves_while_waiting_is_logged_as_499(made: Any) ->
     await connection.until(b"\r\n\r\n")
     client.transport.loseConnection()
     await gateway.log.wait()
-    assert gateway.log.requests[0].status == 499
+    (request,) = gateway.log.requests
+    assert (request.status, request.upstream_status) == (499, 0)
+    (asked,) = request.tries
+    assert (asked.address, asked.port, asked.state) == ("127.0.0.1", upstream.number, "")
     await connection.closed
     assert outcomes(gateway) == [499]
 
