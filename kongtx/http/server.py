@@ -232,17 +232,22 @@ class ServerChannel(AnsweringChannel):
             body, rest = rest, b""
             if body:
                 self._expects = False
-            self._arm_body()
+            self._await_body()
             exchange.start(body, False)
             return b""
         self._remaining = -1
         self._chunked = ChunkedBody()
-        self._arm_body()
+        self._await_body()
         exchange.start(b"", False)
         if rest and self._remaining:
             self._receive_body(rest)
             rest, self._buffer = self._buffer, b""
         return rest
+
+    def _await_body(self) -> None:
+        # Reading may have been stopped by what came before its turn.
+        self._read(True)
+        self._arm_body()
 
     def _keep_partial(self, data: bytes) -> None:
         """Keep the beginning of a head until more comes, unless it can never be right."""

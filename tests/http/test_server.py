@@ -582,3 +582,17 @@ def test_a_slow_client_may_take_all_of_the_last_answer(half: bool) -> None:
     assert made.transport.ended == ("half-closed" if half else "closed")
     made.clock.advance(6)
     assert made.transport.ended == "aborted"
+
+
+@pytest.mark.parametrize(
+    "body", [(b"Content-Length: 300", b"b" * 300), (b"Transfer-Encoding: chunked", b"1\r\nb\r\n" * 50)]
+)
+def test_the_body_of_a_pipelined_request_is_read_on(body: tuple[bytes, bytes]) -> None:
+    made = Made(Limits(pipeline_bytes=100), answers=False)
+    made.feed(GET, b"POST /b HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n%b" % (body[0], body[1][:180]))
+    assert made.transport.paused
+    made.channel.respond(200, None, [], b"", 0, True)
+    assert not made.transport.paused
+    made.answers = True
+    answer = made.feed(body[1][180:], b"0\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
