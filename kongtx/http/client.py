@@ -274,6 +274,8 @@ class ClientChannel(ReplyParser):
 
     def touch(self) -> None:
         """Something has passed through the tunnel: it is not idle."""
+        if self.closed:
+            return
         self._timer.set(self._seconds() + self._read_timeout)
 
     # -- responses ---------------------------------------------------------------------------

@@ -43,7 +43,9 @@ class TrustedPeers:
             parsed = ip_address(address)
         except ValueError:
             return False
-        return any(parsed in network for network in self._networks)
+        # How a socket for both families names an IPv4 peer (listen: ipv6only=off).
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any(parsed in each or (mapped and mapped in each) for each in self._networks)
 
 
 def parse_address(text: str) -> Address | None:

@@ -355,6 +355,15 @@ def test_an_upgrade_hands_over_what_follows() -> None:
     assert received == [b"abc"]
 
 
+def test_a_tunnel_that_has_ended_leaves_no_timer_behind() -> None:
+    made = Made()
+    made.feed(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+    made.channel.start_tunnel(lambda data: None)
+    made.channel.detach()
+    made.channel.touch()
+    assert made.clock.getDelayedCalls() == []
+
+
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
 @pytest.mark.parametrize("clean", [True, False])
 def test_a_close_before_the_head_is_told(data: bytes, clean: bool) -> None:

@@ -585,7 +585,8 @@ def test_a_slow_client_may_take_all_of_the_last_answer(half: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [(b"Content-Length: 300", b"b" * 300), (b"Transfer-Encoding: chunked", b"1\r\nb\r\n" * 50)]
+    "body",
+    [(b"Content-Length: 300", b"b" * 300), (b"Transfer-Encoding: chunked", b"1\r\nb\r\n" * 50)],
 )
 def test_the_body_of_a_pipelined_request_is_read_on(body: tuple[bytes, bytes]) -> None:
     made = Made(Limits(pipeline_bytes=100), answers=False)

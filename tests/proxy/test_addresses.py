@@ -11,7 +11,15 @@ TRUSTED = TrustedPeers(["10.0.0.0/8", "fd00::/8", "unix:"])
 
 @pytest.mark.parametrize(
     ("address", "trusted"),
-    [("10.1.2.3", True), ("11.0.0.1", False), ("fd00::1", True), ("::1", False), ("unix:", True)],
+    [
+        ("10.1.2.3", True),
+        ("11.0.0.1", False),
+        ("::ffff:10.1.2.3", True),
+        ("::ffff:11.0.0.1", False),
+        ("fd00::1", True),
+        ("::1", False),
+        ("unix:", True),
+    ],
 )
 def test_networks_are_trusted(address: str, trusted: bool) -> None:
     assert (address in TRUSTED) is trusted
