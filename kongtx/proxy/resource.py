@@ -18,6 +18,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from kongtx.http.heads import REFUSED_METHODS
 from kongtx.http.interfaces import IExchange, IServerChannel
 from kongtx.http.targets import parse_authority, split_absolute
 from kongtx.proxy.bodies import PIECE_BYTES
@@ -115,11 +116,13 @@ class WebChannel:
             absolute = split_absolute(target)
             if absolute is not None:
                 host, target = absolute
+        head = b"%b %b HTTP/1.1\r\n" % (request.method, target)
+        if request.method in REFUSED_METHODS:
+            return Refusal(gateway, self, 405, head)
         authority = (b"", 0) if host is None else parse_authority(host)
         minor = _MINORS.get(request.clientproto, 1)
         hosts = sum(name == b"host" for name, _ in headers)
         if authority is None or hosts > 1 or (host is None and minor):
-            head = b"%b %b HTTP/1.1\r\n" % (request.method, target)
             return Refusal(gateway, self, 400, head)
         return Exchange(
             gateway, self, request.method, target, minor, headers, names, table, *authority

@@ -72,6 +72,14 @@ async def test_a_bad_host_is_refused(made: Any) -> None:
     assert parse(await gateway.ask(b"GET /api HTTP/1.1\r\nHost: a b\r\n\r\n"))[0] == 400
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_trace_is_refused(made: Any) -> None:
+    upstream = made.upstream()
+    gateway = made.gateway(upstream, resource=True)
+    assert parse(await gateway.ask(b"TRACE /api HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 405
+    assert upstream.connections == []
+
+
 @pytest.mark.parametrize("buffering", [True, False])
 @pytest_twisted.ensureDeferred
 async def test_a_long_body_goes_through(made: Any, buffering: bool) -> None:
