@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.integration.go_programs import built
 
 TOKEN = "s.token"
 
@@ -184,3 +188,20 @@ def serving(
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def vault_engine(folder: Path) -> Iterator[int]:
+    """Vault's own engine, which L{Vault} stands for where more of a server is needed; its port."""
+    told = folder / "vault-engine.port"
+    process = subprocess.Popen([built("vault_engine", "."), TOKEN, str(told)])
+    try:
+        give_up = time.monotonic() + 20
+        while not told.exists():
+            assert process.poll() is None
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        yield int(told.read_text())
+    finally:
+        process.terminate()
+        process.wait(10)

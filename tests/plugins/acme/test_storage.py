@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
@@ -29,7 +30,7 @@ from kongtx.plugins.acme.storages.vault import VaultStorage
 from kongtx.plugins.counting.redis import RedisClient, RedisSettings
 from kongtx.testing.gateway import GatewayUnderTest
 from kongtx.testing.plugins import make_entity, make_registry
-from tests.plugins.acme.keyvalue import TOKEN, Consul, KeyValueServer, Vault, serving
+from tests.plugins.acme.keyvalue import TOKEN, Consul, Vault, serving, vault_engine
 from tests.plugins.redis_server import redis_server
 from tests.tls.kit import ca_pem, issued
 
@@ -46,16 +47,16 @@ def make_node(*authorities: str) -> Any:
     )
 
 
-def options_of(kind: str, server: KeyValueServer, **more: Any) -> dict[str, Any]:
+def options_of(kind: str, port: int, **more: Any) -> dict[str, Any]:
     """The plugin's C{storage_config} for a server, as its schema completes it."""
-    given = {"host": "127.0.0.1", "port": server.port, "token": TOKEN, **more}
+    given = {"host": "127.0.0.1", "port": port, "token": TOKEN, **more}
     config = {"account_email": "a@b.test", "storage": kind, "storage_config": {kind: given}}
     row = make_entity(make_registry(ACME()), "plugins", name="acme", config=config)
     found: dict[str, Any] = row["config"]["storage_config"][kind]
     return found
 
 
-@pytest.fixture(params=["kong", "shm", "redis", "consul", "vault"])
+@pytest.fixture(params=["kong", "shm", "redis", "consul", "vault", "vault engine"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     """Makes storages, each as another worker would, over the same keys."""
     with ExitStack() as ending:
@@ -66,10 +67,13 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
             yield lambda: FileStorage(str(tmp_path / "acme"), reactor.seconds)
         elif request.param == "consul":
             consul = ending.enter_context(serving(Consul))
-            yield lambda: ConsulStorage(options_of("consul", consul), make_node(), time.time)
+            yield lambda: ConsulStorage(options_of("consul", consul.port), make_node(), time.time)
         elif request.param == "vault":
             vault = ending.enter_context(serving(Vault))
-            yield lambda: VaultStorage(options_of("vault", vault), make_node())
+            yield lambda: VaultStorage(options_of("vault", vault.port), make_node())
+        elif request.param == "vault engine":
+            port = ending.enter_context(vault_engine(tmp_path))
+            yield lambda: VaultStorage(options_of("vault", port), make_node())
         else:
             server = ending.enter_context(redis_server(tmp_path))
             clients = []
@@ -109,6 +113,10 @@ async def test_only_one_adds_a_key_until_its_time_is_over(make: Make) -> None:
     assert await other.add("lock", "y", 60)
     await one.delete("lock")
     assert await one.add("lock", "z", 60)
+    racing = [Deferred.fromCoroutine(each.add("race", "x", 60)) for each in (one, other, one)]
+    assert sorted(await gatherResults(racing)) == [False, False, True]
+    await one.put("lock", "for ever")
+    assert await other.get("lock") == "for ever"
 
 
 @pytest_twisted.ensureDeferred
@@ -154,7 +162,7 @@ async def test_a_server_that_does_not_answer_is_told() -> None:
 @pytest_twisted.ensureDeferred
 async def test_consul_holds_what_kong_would_write_and_read() -> None:
     with serving(Consul) as server:
-        storage = ConsulStorage(options_of("consul", server), make_node(), lambda: 1000.0)
+        storage = ConsulStorage(options_of("consul", server.port), make_node(), lambda: 1000.0)
         await storage.put("kong_acme:account:https://ca.test:YQ==", "{}")
         await storage.put("lock", "x", 2.5)
         assert {key: entry["Flags"] for key, entry in server.entries.items()} == {
@@ -162,7 +170,7 @@ async def test_consul_holds_what_kong_would_write_and_read() -> None:
             "acme/lock": 1_002_500,
         }
         below = ConsulStorage(
-            options_of("consul", server, kv_path="/a b/c/"), make_node(), lambda: 1000.0
+            options_of("consul", server.port, kv_path="/a b/c/"), make_node(), lambda: 1000.0
         )
         await below.put("k", "v")
         assert "a b/c/k" in server.entries
@@ -172,8 +180,8 @@ async def test_consul_holds_what_kong_would_write_and_read() -> None:
 @pytest_twisted.ensureDeferred
 async def test_vault_holds_what_kong_would_write_and_read() -> None:
     with serving(Vault) as server:
-        await VaultStorage(options_of("vault", server), make_node()).put("a/b", "1")
-        below = VaultStorage(options_of("vault", server, kv_path="secret/x/y"), make_node())
+        await VaultStorage(options_of("vault", server.port), make_node()).put("a/b", "1")
+        below = VaultStorage(options_of("vault", server.port, kv_path="secret/x/y"), make_node())
         await below.put("k", "2", 1.5)
         told = {key: entry["data"]["value"] for key, entry in server.entries.items()}
         assert told == {"a-b": "1", "x/y/k": "2"}
@@ -188,7 +196,7 @@ async def test_vault_holds_what_kong_would_write_and_read() -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_token_that_may_not_is_told_and_not_shown(kind: str) -> None:
     with serving(Consul if kind == "consul" else Vault) as server:
-        options = options_of(kind, server, token="a-wrong-one")
+        options = options_of(kind, server.port, token="a-wrong-one")
         config = {"storage": kind, "storage_config": {kind: options}}
         storage = storage_of(config, make_node(), time.time)
         with pytest.raises(ACMEError) as refused:
@@ -201,7 +209,10 @@ async def test_a_token_that_may_not_is_told_and_not_shown(kind: str) -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_server_that_cannot_be_asked_is_told(kind: str) -> None:
     with serving(Consul if kind == "consul" else Vault) as server:
-        config = {"storage": kind, "storage_config": {kind: options_of(kind, server, timeout=200)}}
+        config = {
+            "storage": kind,
+            "storage_config": {kind: options_of(kind, server.port, timeout=200)},
+        }
         node = make_node()
         storage = storage_of(config, node, time.time)
         assert storage_of(config, node, time.time) is storage
@@ -223,7 +234,7 @@ async def test_a_service_of_kubernetes_logs_in_and_again_when_its_token_is_over(
         server.jwts["gateway", "ey.j.wt"] = "s.first"
         server.tokens = {"s.first"}
         options = options_of(
-            "vault", server, token=None, auth_method="kubernetes", auth_path="k8s",
+            "vault", server.port, token=None, auth_method="kubernetes", auth_path="k8s",
             auth_role="gateway", jwt_path=str(jwt),
         )  # fmt: skip
         storage = VaultStorage(options, make_node())
@@ -255,7 +266,7 @@ async def test_servers_with_tls_are_verified() -> None:
             ("other.test", [ca_pem(1)], False, True),
         ):
             options = options_of(
-                "vault", server, https=True, tls_server_name=name, tls_verify=verify
+                "vault", server.port, https=True, tls_server_name=name, tls_verify=verify
             )
             storage = VaultStorage(options, make_node(*authorities))
             if is_trusted:
