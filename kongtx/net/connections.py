@@ -99,7 +99,13 @@ class ClientConnection(StreamConnection):
     def _build_protocol(self) -> Any:
         if self.disconnected:
             return None
-        return self.connector.buildProtocol(self.getPeer())
+        try:
+            peer = self.getPeer()
+        except OSError as exc:
+            # Reset as soon as it was made: a failure of the network, not of the factory.
+            self.failIfNotConnected(error.getConnectError((exc.errno, os.strerror(exc.errno or 0))))
+            return None
+        return self.connector.buildProtocol(peer)
 
     def _without_protocol(self) -> None:
         if self.disconnected:  # stopped between connecting and here

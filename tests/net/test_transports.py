@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -14,6 +15,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from kongtx.net.connections import ClientConnection
 from tests.net.conftest import Recorder, Recorders, echo
 
 
@@ -317,6 +319,22 @@ def test_an_exception_in_a_client_factory_fails_the_connection(native_reactor, r
     runner.run()
     assert clients.failed.type is ZeroDivisionError
     assert [failure.type for failure in logged] == [ZeroDivisionError]
+
+
+def test_a_connection_that_is_reset_as_soon_as_it_is_made_fails_and_nothing_is_logged(
+    native_reactor, runner, logged, monkeypatch
+):
+    def gone(_self):
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    server = listen(native_reactor, lambda _: None)
+    monkeypatch.setattr(ClientConnection, "getPeer", gone)
+    client = connect(native_reactor, server.port, lambda _: None)
+    client.on_failed = native_reactor.stop
+    runner.run()
+    assert (client.made, logged) == ([], [])
+    assert isinstance(client.failed.value, error.ConnectError)
+    assert client.failed.value.osError == errno.ENOTCONN
 
 
 def test_a_reset_by_the_peer_is_a_loss(native_reactor, runner):
