@@ -1,4 +1,4 @@
-"""A gateway of one worker before an nginx."""
+"""An nginx, and a gateway of one worker before it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,22 @@ from tests.runtime.running import RunningNode
 
 
 @contextmanager
+def nginx_running(folder: Path, configuration: str) -> Iterator[None]:
+    """Start it, and end it.
+
+    @param folder: for what it writes.
+    """
+    (folder / "nginx.conf").write_text(configuration)
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    upstream = subprocess.Popen([program, "-c", str(folder / "nginx.conf")])
+    try:
+        yield
+    finally:
+        upstream.terminate()
+        upstream.wait()
+
+
+@contextmanager
 def before_nginx(folder: Path, nginx: str, declared: str) -> Iterator[RunningNode]:
     """Start both, and end them.
 
@@ -19,11 +35,8 @@ def before_nginx(folder: Path, nginx: str, declared: str) -> Iterator[RunningNod
     @param nginx: nginx's configuration.
     @param declared: the gateway's, as YAML.
     """
-    (folder / "nginx.conf").write_text(nginx)
     declarative = folder / "kong.yml"
     declarative.write_text(declared)
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    upstream = subprocess.Popen([program, "-c", str(folder / "nginx.conf")])
     node = RunningNode(
         node="kongtx.runtime.node.composition.build_node",
         prefix=str(folder),
@@ -34,9 +47,8 @@ def before_nginx(folder: Path, nginx: str, declared: str) -> Iterator[RunningNod
         status_listen="off",
         proxy_access_log="off",
     )
-    try:
-        yield node.start()
-    finally:
-        node.close()
-        upstream.terminate()
-        upstream.wait()
+    with nginx_running(folder, nginx):
+        try:
+            yield node.start()
+        finally:
+            node.close()
