@@ -268,7 +268,9 @@ class Forwarding(Relaying):
             if store.in_memory:
                 return store.value(), framing, True
             return b"", framing, False
-        length = self._fields.get(b"content-length")
+        # As received: what plugins make of the header says nothing of the body that comes.
+        received = self.received_headers[1] if self.headers_changed else self.headers
+        length = next((value for name, value in received if name == b"content-length"), None)
         if length is not None:
             return b"", b"Content-Length: %b\r\n" % length, False
         self._chunked_upstream = True

@@ -398,6 +398,34 @@ async def test_access_changes_what_goes_upstream(made: Any) -> None:
     assert body == b"new body"
 
 
+@pytest.mark.parametrize("said", [b"1", None])
+@pytest_twisted.ensureDeferred
+async def test_a_plugin_cannot_break_the_framing_of_a_streamed_body(
+    made: Any, said: bytes | None
+) -> None:
+    def change(request: Any) -> None:
+        request.clear_header(b"Content-Length")
+        if said is not None:
+            request.set_header(b"Content-Length", said)
+
+    upstream = made.upstream(
+        lambda connection, data: connection.data.endswith(b"ok") and connection.transport.write(OK)
+    )
+    gateway = made.gateway(
+        upstream,
+        route={"request_buffering": False},
+        plugins=plugins(Handler("a", access=change)),
+    )
+    client = await gateway.connect()
+    client.transport.write(b"POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
+    await upstream.connection()
+    client.transport.write(b"ok")
+    await client.until(OK[-2:])
+    head, _, body = upstream.received.partition(b"\r\n\r\n")
+    assert parse_fields(head)[b"content-length"] == [b"2"]
+    assert body == b"ok"
+
+
 @pytest.mark.parametrize("spoofed", [False, True])
 @pytest_twisted.ensureDeferred
 async def test_a_client_cannot_take_away_what_a_plugin_has_set(made: Any, spoofed: bool) -> None:
