@@ -317,19 +317,20 @@ class RequestContext(ResponseHeaders):
             self._remove({lower})
 
     def replace_headers(self, names: Set[bytes], block: HeaderBlock) -> None:
-        if not names.isdisjoint(self._fields):
+        fields = self._fields
+        if not names.isdisjoint(fields):
             self._own_headers()
             self._remove(names)
+            fields = self._fields
         elif not self.headers_changed:
             self._keep_received()
         # These are copies, so that what was received stays as it was.
         self._names = [*self._names, *block.names]
         self.headers = [*self.headers, *block.lowered]
-        self._fields = {**block.fields, **self._fields}
-        if self.added_lines is not None:
-            self.added_lines = (
-                self.added_lines + block.lines if DROPPED.isdisjoint(block.fields) else None
-            )
+        self._fields = {**block.fields, **fields}
+        added = self.added_lines
+        if added is not None:
+            self.added_lines = added + block.lines if DROPPED.isdisjoint(block.fields) else None
 
     def _keep_received(self) -> None:
         """Before the first change: the connection's next request may share these headers."""

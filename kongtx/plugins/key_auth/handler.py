@@ -37,11 +37,13 @@ class KeyAuth(AuthenticationPlugin):
     def prepare(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Besides the configuration: the header names in bytes, and the refusals' header."""
         names = [(name, name.lower().encode()) for name in config["key_names"]]
-        return {**config, "names": names, "challenge": challenge("Key", config["realm"])}
+        in_body = config["key_in_body"] and names
+        refused = challenge("Key", config["realm"])
+        return {**config, "names": names, "in_body": in_body, "challenge": refused}
 
     def identify(self, config: Mapping[str, Any], kong: Kong) -> Any:
         """See L{AuthenticationPlugin.identify}."""
-        if _needs_body(config, kong):
+        if config["in_body"] and _needs_body(config, kong):
             return then(_body(kong), self._find, config, kong)
         return self._find({}, config, kong)
 
@@ -83,8 +85,6 @@ def _remember(identity: Identity, kong: Kong) -> Identity:
 
 def _needs_body(config: Mapping[str, Any], kong: Kong) -> bool:
     """Whether the body has to be read before the key is known, or is to lose the key."""
-    if not (config["key_in_body"] and config["names"]):
-        return False
     name, raw = config["names"][0]
     return config["hide_credentials"] or _in_header_or_query(name, raw, config, kong) is None
 
