@@ -21,10 +21,15 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 @attrs.frozen
 class LogSettings:
-    """A configuration, and the custom fields that it adds to entries."""
+    """A configuration, compiled.
+
+    @ivar fields: the custom fields that it adds to entries.
+    @ivar sending: what L{LogPlugin.prepare_sending} made of it.
+    """
 
     config: Mapping[str, Any]
     fields: Mapping[str, Read]
+    sending: Any
 
 
 class LogPlugin(Plugin):
@@ -45,7 +50,12 @@ class LogPlugin(Plugin):
                     name=name,
                     error=str(error),
                 )
-        return LogSettings(self._whole(config), fields)
+        whole = self._whole(config)
+        return LogSettings(whole, fields, self.prepare_sending(whole))
+
+    def prepare_sending(self, config: Mapping[str, Any]) -> Any:
+        """The configuration as it is; override to compute what L{send} needs only once."""
+        return config
 
     def _whole(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The configuration with defaults in place of nulls, which the schema allows."""
@@ -61,10 +71,13 @@ class LogPlugin(Plugin):
         """Send the request's entry."""
         for name, read in settings.fields.items():
             kong.log.set_serialize_value(name, read(kong))
-        self.send(kong.log.serialize(), settings.config, kong)
+        self.send(kong.log.serialize(), settings.sending, kong)
 
-    def send(self, entry: Mapping[str, Any], config: Mapping[str, Any], kong: Kong) -> None:
-        """Send an entry; never waits, and never fails because of who receives it."""
+    def send(self, entry: Mapping[str, Any], config: Any, kong: Kong) -> None:
+        """Send an entry; never waits, and never fails because of who receives it.
+
+        @param config: of L{prepare_sending}.
+        """
         raise NotImplementedError
 
 

@@ -273,7 +273,9 @@ class Queues:
 
     def close(self) -> Deferred[Any]:
         """Send what is left; a Deferred that fires when it has been sent or given up."""
-        return DeferredList([queue.close() for queue in list(self._queues.values())])
+        closing = [queue.close() for queue in list(self._queues.values())]
+        # Who has waited long enough cancels this; what has not been sent by then is no error.
+        return DeferredList(closing, consumeErrors=True)
 
     def _forget(self, queue: Queue) -> None:
         if self._queues.get(queue.name) is queue and not queue:
