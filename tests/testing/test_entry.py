@@ -52,6 +52,5 @@ def test_who_does_not_test_plugins_is_not_disturbed(tmp_path: Path) -> None:
 
 def test_the_reactor_is_the_projects_choice(tmp_path: Path) -> None:
     (tmp_path / "test_asyncio.py").write_text(ASYNCIO)
-    plugin = ("-p", "kongtx.testing.entry")
-    output = run(tmp_path, "-m", "pytest", "-q", *plugin, "--reactor", "asyncio")
+    output = run(tmp_path, "-m", "pytest", "-q", "--reactor", "asyncio")
     assert "1 passed" in output, output
