@@ -205,7 +205,7 @@ class Relaying(Answering):
         if early or self.hash_cookie is not None:
             self._early_to_lines(early)
         if chain.header_filter:
-            self._begin_lines(head, length)
+            self._keep_lines(head, length)
             replaced = self._run_header_filter()
             if replaced is not None or not self._response_head:
                 channel.reason = take_apart(head)[0]
@@ -213,13 +213,13 @@ class Relaying(Answering):
                 return
             head = self._response_head
         else:
-            self._response_head = head
-            self._response_length = length
+            self._keep_lines(head, length)
         # What is sent is kept as lines for the log, which may want to see it.
         lines = gateway.raw_headers(upstream_ms, self.proxy_latency_ms, self.request_id)
         if self._response_lines:
             lines = self._response_lines + lines
         self._response_lines = lines
+        self._response_added = None
         self.headers_sent = True
         connection.respond_raw(head, lines, body, length, complete)
         if not complete and connection.write_paused:

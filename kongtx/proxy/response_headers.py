@@ -20,6 +20,7 @@ _NAMES_KEPT: Final = 1024
 _line_names: Final[set[bytes]] = set()
 #: Those which say how the message is framed: lines of them are the channel's.
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
+_NOTHING: Final[Mapping[bytes, bytes]] = {}
 
 
 class ResponseHeaders:
@@ -42,12 +43,13 @@ class ResponseHeaders:
     _response_head: bytes
     #: The body's length, which stands for the header while there is a head.
     _response_length: int
-    #: The first value of each header of the head, by its name in lower case.
-    _response_fields: Mapping[bytes, bytes]
+    #: The first value of each header of the head, by its name in lower case; L{None} until it is
+    #: asked for.
+    _response_fields: Mapping[bytes, bytes] | None
     #: More headers, as lines that nobody has wanted to see taken apart yet.
     _response_lines: bytes
-    #: Their names in lower case; L{None} if there are none. Others may use the same object, unless
-    #: it is a set.
+    #: Their names in lower case; L{None} if there are none, or if they have not been asked for.
+    #: Others may use the same object, unless it is a set.
     _response_added: Collection[bytes] | None
 
     #: A plain head as the upstream sent it, and its body's length, instead of the list below.
@@ -76,11 +78,26 @@ class ResponseHeaders:
         self._response_added = None
         self._response_headers = headers
 
-    def _begin_lines(self, head: bytes, length: int) -> None:
-        """Let filters run over the lines of an upstream's head; the list is empty."""
+    def _keep_lines(self, head: bytes, length: int) -> None:
+        """The headers are now the lines of an upstream's head; the list is empty."""
         self._response_head = head
         self._response_length = length
-        self._response_fields = fields_of(head)
+        self._response_fields = None
+
+    def _head_fields(self) -> Mapping[bytes, bytes]:
+        if not self._response_head:
+            return _NOTHING
+        fields = self._response_fields
+        if fields is None:
+            fields = self._response_fields = fields_of(self._response_head)
+        return fields
+
+    def _added_names(self) -> Collection[bytes]:
+        added = self._response_added
+        if added is None and self._response_lines:
+            added = {name.lower() for name, _ in parse_lines(self._response_lines)}
+            self._response_added = added
+        return added or ()
 
     @property
     def upstream_headers(self) -> Sequence[Header]:
@@ -94,28 +111,26 @@ class ResponseHeaders:
     def get_response_header(self, name: bytes) -> bytes | None:
         if self._response_headers:
             return next((v for n, v in self.response_headers if n.lower() == name), None)
-        if self._response_head:
-            if name == b"content-length":
-                return b"%d" % self._response_length
-            value = self._response_fields.get(name)
-            if value is not None:
-                return value
-        added = self._response_added
-        if added is None or name not in added:
+        if self._response_head and name == b"content-length":
+            return b"%d" % self._response_length
+        value = self._head_fields().get(name)
+        if value is not None:
+            return value
+        if name not in self._added_names():
             return None
         return next((v for n, v in parse_lines(self._response_lines) if n.lower() == name), None)
 
     def set_response_header(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
-        added = self._response_added
         if (
             not self._response_headers
             and (name in _line_names or _is_good(name, lower))
             and not (LF in value or CR in value)
         ):
+            added = self._added_names()
             if type(added) is not set:
-                added = self._response_added = set(added or ())
-            if lower in added or (self._response_head and lower in self._response_fields):
+                added = self._response_added = set(added)
+            if lower in added or lower in self._head_fields():
                 self._cut_names(frozenset((lower,)))
                 # What cutting has left is another set.
                 self._response_added = {*added, lower}
@@ -156,29 +171,24 @@ class ResponseHeaders:
 
     def _note(self, names: Collection[bytes]) -> None:
         """Headers of these names are added as lines."""
-        added = self._response_added
-        if added is None:
-            self._response_added = names
-        else:
-            self._response_added = {*added, *names}
+        added = self._added_names()
+        self._response_added = {*added, *names} if added else names
 
     def _remove_response(self, names: Set[bytes]) -> None:
         if self._response_headers or (self._response_head and b"content-length" in names):
             headers = self.response_headers
             headers[:] = [header for header in headers if header[0].lower() not in names]
             return
-        added = self._response_added
-        if (added and not names.isdisjoint(added)) or (
-            self._response_head and not names.isdisjoint(self._response_fields)
-        ):
+        added = self._added_names()
+        if not names.isdisjoint(added) or not names.isdisjoint(self._head_fields()):
             self._cut_names(frozenset(names))
 
     def _cut_names(self, names: frozenset[bytes]) -> None:
         """Remove some headers that are there, as lines."""
         if self._response_head:
-            self._response_head = head = cut_head(self._response_head, names)
-            self._response_fields = fields_of(head)
-        added = self._response_added
+            self._response_head = cut_head(self._response_head, names)
+            self._response_fields = None
+        added = self._added_names()
         if added and not names.isdisjoint(added):
             self._response_lines = cut_lines(self._response_lines, names)
             self._response_added = set(added) - names

@@ -532,6 +532,31 @@ async def test_header_filter_changes_the_response(made: Any) -> None:
     assert gateway.log.requests[0].upstream_headers[0] == (b"X-Gone", b"1")
 
 
+@pytest.mark.parametrize("filters", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_log_sees_what_was_sent_by_its_names(made: Any, filters: bool) -> None:
+    seen: list[Any] = []
+
+    def log(request: Any) -> None:
+        names = (b"x-up", b"x-own", b"via", b"content-length", b"x-none")
+        seen.append([request.get_response_header(name) for name in names])
+        seen.append(dict(request.response_headers))
+
+    def own(request: Any) -> None:
+        request.set_response_header(b"X-Own", b"2")
+
+    handler = Handler("a", log=log, **{"header_filter" if filters else "access": own})
+    upstream = made.upstream(
+        answering(b"HTTP/1.1 200 OK\r\nX-Up: 1\r\nContent-Length: 2\r\n\r\nok")
+    )
+    gateway = made.gateway(upstream, plugins=plugins(handler))
+    _, fields, _ = parse(await gateway.ask(GET))
+    (via,) = fields[b"via"]
+    assert seen[0] == [b"1", b"2", via, b"2", None]
+    listed = {name.lower(): [value] for name, value in seen[1].items()}
+    assert listed == {name: fields[name] for name in fields if name != b"connection"}
+
+
 @pytest_twisted.ensureDeferred
 async def test_headers_set_in_access_join_the_upstreams(made: Any) -> None:
     gateway = made.gateway(

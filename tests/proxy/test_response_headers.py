@@ -45,7 +45,7 @@ def made(head: bytes = HEAD) -> ResponseHeaders:
     one._response_head = one._response_lines = b""
     one._response_added = one._upstream_head = None
     if head:
-        one._begin_lines(head, 5)
+        one._keep_lines(head, 5)
     return one
 
 
