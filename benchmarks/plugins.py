@@ -20,7 +20,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 
 from benchmarks.chains import CHAINS, CONSUMERS, routes
-from kongtx.proxy.pool import UpstreamPool
+from kongtx.proxy.pools.pool import UpstreamPool
 
 RESPONSE = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 16 Nov 2026 10:00:00 GMT\r\n"

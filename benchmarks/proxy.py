@@ -126,7 +126,7 @@ def serve(port: int, upstream: int, reactor_name: str, profile: str) -> None:
 
     from kongtx.http.limits import Limits  # noqa: PLC0415
     from kongtx.proxy.gateway import Gateway, GatewaySettings  # noqa: PLC0415
-    from kongtx.proxy.pool import UpstreamPool  # noqa: PLC0415
+    from kongtx.proxy.pools.pool import UpstreamPool  # noqa: PLC0415
     from tests.proxy import kit  # noqa: PLC0415
 
     balancer = kit.FixedBalancer(kit.Peer("127.0.0.1", upstream, b"upstream.test"))

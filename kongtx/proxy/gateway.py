@@ -20,7 +20,6 @@ from kongtx.http.h2.server import speak_http2
 from kongtx.http.limits import Limits
 from kongtx.http.server import ServerChannel
 from kongtx.proxy.addresses import TrustedPeers, parse_address, real_client
-from kongtx.proxy.exchange import Exchange, Refusal, chain_of
 from kongtx.proxy.interfaces import (
     ILogSink,
     IPhaseHandler,
@@ -30,6 +29,7 @@ from kongtx.proxy.interfaces import (
 )
 from kongtx.proxy.pages import HTML, JSON, PLAIN, XML, ErrorPages
 from kongtx.proxy.phases import Chain
+from kongtx.proxy.request.exchange import Exchange, Refusal, chain_of
 from kongtx.proxy.routes import RouteState
 from kongtx.router.interfaces import IMatch
 

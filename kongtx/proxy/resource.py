@@ -21,9 +21,9 @@ from zope.interface import implementer
 from kongtx.http.heads import REFUSED_METHODS
 from kongtx.http.interfaces import IExchange, IServerChannel
 from kongtx.http.targets import parse_authority, split_absolute
-from kongtx.proxy.bodies import PIECE_BYTES
-from kongtx.proxy.exchange import Exchange, Refusal
 from kongtx.proxy.gateway import Gateway
+from kongtx.proxy.request.bodies import PIECE_BYTES
+from kongtx.proxy.request.exchange import Exchange, Refusal
 
 Header = tuple[bytes, bytes]
 

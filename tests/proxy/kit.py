@@ -21,7 +21,7 @@ from kongtx.proxy.interfaces import (
     IPluginPlan,
     ISnapshot,
 )
-from kongtx.proxy.pool import UpstreamPool
+from kongtx.proxy.pools.pool import UpstreamPool
 from kongtx.proxy.resource import GatewayResource
 from kongtx.router.interfaces import IMatch, IRouter
 

@@ -13,10 +13,10 @@ from zope.interface.verify import verifyClass, verifyObject
 from kongtx.http.interfaces import IExchange, IReply, IServerChannel
 from kongtx.http.limits import Limits
 from kongtx.http.server import ServerChannel
-from kongtx.proxy.exchange import Exchange
 from kongtx.proxy.gateway import GatewaySettings
 from kongtx.proxy.interfaces import IRequestContext, IUpstreamPool
-from kongtx.proxy.pool import UpstreamPool
+from kongtx.proxy.pools.pool import UpstreamPool
+from kongtx.proxy.request.exchange import Exchange
 from tests.proxy.kit import OK, ROUTE, Peer, answering, free_port, is_whole, parse, parse_fields
 
 GET = b"GET /api/things?q=1 HTTP/1.1\r\nHost: example.com\r\n\r\n"

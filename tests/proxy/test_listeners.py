@@ -17,7 +17,7 @@ from kongtx.net.proxy_protocol import InetAddress, ProxyHeader, Transport, encod
 from kongtx.net.tls import connect_tls
 from kongtx.proxy.gateway import GatewaySettings
 from kongtx.proxy.interfaces import ITLSConnector
-from kongtx.proxy.upstream_tls import server_name_of, unverified_tls
+from kongtx.proxy.pools.tls import server_name_of, unverified_tls
 from tests.proxy.kit import Peer, Recorder, is_whole, parse, parse_fields
 
 GET = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -45,9 +45,9 @@ from kongtx.plugins.discovery import by_name, load
 from kongtx.plugins.interfaces import IPlugin
 from kongtx.proxy.gateway import Gateway
 from kongtx.proxy.interfaces import ITLSConnector, IUpstreamPool
-from kongtx.proxy.limited_pool import LimitedPool
-from kongtx.proxy.pool import UpstreamPool
-from kongtx.proxy.upstream_tls import UpstreamTLS
+from kongtx.proxy.pools.limited import LimitedPool
+from kongtx.proxy.pools.pool import UpstreamPool
+from kongtx.proxy.pools.tls import UpstreamTLS
 from kongtx.runtime import prefix
 from kongtx.runtime.dev import CodeWatcher, ask_for_reload, code_of
 from kongtx.runtime.interfaces import INode, NodeContext

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kongtx.http.lines import CR, LF
-from kongtx.proxy.context import Answer, RequestContext
 from kongtx.proxy.pages import GRPC, page_message
 from kongtx.proxy.phases import Chain, run_filters, run_log
-from kongtx.proxy.response_headers import CONTENT_LENGTH
+from kongtx.proxy.request.context import Answer, RequestContext
+from kongtx.proxy.request.response_headers import CONTENT_LENGTH
 
 Header = tuple[bytes, bytes]
 

@@ -14,8 +14,8 @@ from zope.interface import implementer
 from kongtx.http.client import ClientChannel
 from kongtx.http.timers import NEVER
 from kongtx.proxy.interfaces import ITLSConnector, IUpstreamPool
-from kongtx.proxy.streams import StreamPool
-from kongtx.proxy.upstream_tls import unverified_tls
+from kongtx.proxy.pools.streams import StreamPool
+from kongtx.proxy.pools.tls import unverified_tls
 
 Key = tuple[str, int, Hashable]
 

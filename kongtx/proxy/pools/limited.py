@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from kongtx.http.client import ClientChannel
 from kongtx.proxy.interfaces import IUpstreamPool
-from kongtx.proxy.pool import Key, UpstreamPool
+from kongtx.proxy.pools.pool import Key, UpstreamPool
 
 
 class _Asker:

@@ -17,17 +17,17 @@ from kongtx.http.client import CLOSED, TIMEOUT, ClientChannel
 from kongtx.http.interfaces import IReply
 from kongtx.http.responses import trailer_section
 from kongtx.net.errors import TLSConnectionLost, TLSHandshakeError
-from kongtx.proxy.answers import milliseconds
-from kongtx.proxy.context import Try
 from kongtx.proxy.errors import BodyLost, UpstreamTLSUnavailable
-from kongtx.proxy.forwarding import (
+from kongtx.proxy.phases import EMPTY
+from kongtx.proxy.request.answers import milliseconds
+from kongtx.proxy.request.context import Try
+from kongtx.proxy.request.forwarding import (
     build_head,
     upgrade_wanted,
 )
-from kongtx.proxy.phases import EMPTY
-from kongtx.proxy.relay import Relaying
+from kongtx.proxy.request.relay import Relaying
+from kongtx.proxy.request.tunnel import Tunnel
 from kongtx.proxy.routes import GRPC, default_port, host_with_port
-from kongtx.proxy.tunnel import Tunnel
 from kongtx.tls.reasons import explain
 
 Header = tuple[bytes, bytes]

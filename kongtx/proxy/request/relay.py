@@ -12,12 +12,12 @@ from twisted.python.failure import Failure
 from kongtx.balancer.interfaces import IBalancer, IPeer
 from kongtx.http.client import ClientChannel
 from kongtx.http.plain import take_apart
-from kongtx.proxy.answers import Answering, milliseconds, sendable, without
-from kongtx.proxy.context import Try
-from kongtx.proxy.forwarding import response_headers, wants_trailers
 from kongtx.proxy.interfaces import ShortCircuit
 from kongtx.proxy.phases import EMPTY, as_deferred, call, report
-from kongtx.proxy.response_headers import CONTENT_LENGTH
+from kongtx.proxy.request.answers import Answering, milliseconds, sendable, without
+from kongtx.proxy.request.context import Try
+from kongtx.proxy.request.forwarding import response_headers, wants_trailers
+from kongtx.proxy.request.response_headers import CONTENT_LENGTH
 from kongtx.proxy.routes import RouteState
 
 Header = tuple[bytes, bytes]

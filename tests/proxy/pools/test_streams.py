@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 
 from kongtx.http.h2.client import MOST_STREAMS
 from kongtx.http.h2.clientstream import ClientStream
-from kongtx.proxy.streams import StreamPool
+from kongtx.proxy.pools.streams import StreamPool
 
 KEY = ("127.0.0.1", 1, None)
 

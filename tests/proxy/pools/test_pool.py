@@ -12,7 +12,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 from kongtx.http.client import ClientChannel
-from kongtx.proxy.pool import UpstreamPool
+from kongtx.proxy.pools.pool import UpstreamPool
 from tests.http.test_client import Reply
 from tests.http.test_server import Transport
 

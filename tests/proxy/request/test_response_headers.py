@@ -1,4 +1,4 @@
-"""Tests for L{kongtx.proxy.response_headers}: lines and a list are the same headers."""
+"""Tests for L{kongtx.proxy.request.response_headers}: lines and a list are the same headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kongtx.http.lines import HeaderBlock
-from kongtx.proxy.response_headers import ResponseHeaders
+from kongtx.proxy.request.response_headers import ResponseHeaders
 from kongtx.testing.request import FakeRequest
 
 HEAD = b"HTTP/1.1 200 OK\r\nServer: one\r\nX-A: 1\r\nx-a: 2\r\nX-B:\t3 \r\n"

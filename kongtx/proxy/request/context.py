@@ -12,11 +12,11 @@ from zope.interface import implementer
 
 from kongtx.http.lines import CR, LF, NUL, HeaderBlock
 from kongtx.proxy import pages
-from kongtx.proxy.bodies import BodyStore
 from kongtx.proxy.errors import BodyLost
-from kongtx.proxy.forwarding import DROPPED
 from kongtx.proxy.interfaces import BodyTooLarge, IRequestContext, ITry, ShortCircuit
-from kongtx.proxy.response_headers import ResponseHeaders
+from kongtx.proxy.request.bodies import BodyStore
+from kongtx.proxy.request.forwarding import DROPPED
+from kongtx.proxy.request.response_headers import ResponseHeaders
 from kongtx.proxy.tracebacks import show
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from kongtx.balancer.interfaces import IBalancer
 from kongtx.http.interfaces import IExchange
 from kongtx.http.paths import normalise_path
 from kongtx.pdk.kong import Kong
-from kongtx.proxy.bodies import BodyStore
-from kongtx.proxy.context import Answer
 from kongtx.proxy.errors import BodyLost
-from kongtx.proxy.forwarding import forwarded_host, forwarded_scheme
 from kongtx.proxy.interfaces import IPhaseHandler, ShortCircuit
 from kongtx.proxy.phases import EMPTY, Chain, Step, as_deferred, log, report
+from kongtx.proxy.request.bodies import BodyStore
+from kongtx.proxy.request.context import Answer
+from kongtx.proxy.request.forwarding import forwarded_host, forwarded_scheme
+from kongtx.proxy.request.upstream import WAITING_BYTES, Forwarding
 from kongtx.proxy.routes import RouteState
-from kongtx.proxy.upstream import WAITING_BYTES, Forwarding
 
 _REDIRECTS: Final = {
     301: b"301 Moved Permanently",

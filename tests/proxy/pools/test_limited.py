@@ -16,8 +16,8 @@ from zope.interface.verify import verifyObject
 
 from kongtx.http.client import ClientChannel
 from kongtx.proxy.interfaces import IUpstreamPool
-from kongtx.proxy.limited_pool import LimitedPool
-from kongtx.proxy.pool import UpstreamPool
+from kongtx.proxy.pools.limited import LimitedPool
+from kongtx.proxy.pools.pool import UpstreamPool
 from kongtx.testing.upstream import Received, Reply
 from tests.http.test_server import Transport
 

@@ -9,7 +9,7 @@ from kongtx.http.heads import connection_tokens
 from kongtx.http.paths import escape_path
 
 if TYPE_CHECKING:
-    from kongtx.proxy.context import RequestContext
+    from kongtx.proxy.request.context import RequestContext
 
 Header = tuple[bytes, bytes]
 

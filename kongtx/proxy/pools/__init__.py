@@ -1,0 +1,1 @@
+"""Connections to upstream peers, kept and shared between requests."""

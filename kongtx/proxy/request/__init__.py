@@ -1,0 +1,1 @@
+"""The way of one request: its context, the phases it goes through, the upstream, the answer."""
