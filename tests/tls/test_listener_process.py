@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -167,6 +168,9 @@ def test_hostile_handshakes_end_and_cost_no_worker(start: Callable[..., RunningN
     began = time.monotonic()
     random = Random(7)
     hello = _client_hello()
+    drip = socket.create_connection(("127.0.0.1", node.port))
+    dripping = Thread(target=_drip, args=(drip, hello), daemon=True)
+    dripping.start()
     for _ in range(300):
         fuzzed = bytearray(hello)
         for _ in range(random.randrange(1, 9)):
@@ -182,9 +186,22 @@ def test_hostile_handshakes_end_and_cost_no_worker(start: Callable[..., RunningN
         each.settimeout(5)
         assert each.recv(1) == b""
         each.close()
+    dripping.join(10)
+    assert not dripping.is_alive()
     assert 0.5 < time.monotonic() - began < 15
     assert node.log().count("is ready") == 1
     assert "Traceback" not in node.log()
+
+
+def _drip(client: socket.socket, data: bytes) -> None:
+    """Send a byte at a time until the server ends it; all of them would take half a minute."""
+    with client, suppress(ConnectionError):
+        client.settimeout(0.05)
+        for byte in data:
+            client.sendall(bytes((byte,)))
+            with suppress(TimeoutError):
+                if not client.recv(1):
+                    return
 
 
 def _client_hello() -> bytes:
