@@ -213,10 +213,10 @@ class AnsweringChannel:
         self.head_sent = len(head)
         self.body_sent = len(body)
         self._left_out = length - len(body)
-        if not body:
-            self.transport.write(head)
-        elif self._framing == CHUNKED:
+        if body and self._framing == CHUNKED:
             self.transport.write(b"%b%x\r\n%b\r\n" % (head, len(body), body))
+        elif ended and not self.keep_alive and self._close_with(head + body):
+            return
         else:
             self.transport.write(head + body)
         if ended:
@@ -250,9 +250,28 @@ class AnsweringChannel:
         )
         self.head_sent = len(head)
         self.body_sent = len(body)
+        if ended and not self.keep_alive and self._close_with(head + body):
+            return
         self.transport.write(head + body)
         if ended:
             self.end()
+
+    def _close_with(self, answer: bytes) -> bool:
+        """Send a whole answer and the end of the connection together, where TLS lets us.
+
+        @return: whether that was done.
+        """
+        lose = getattr(self.transport, "lose_without_waiting", None)
+        unread = self._remaining or self._closing or self._buffer
+        if lose is None or unread or self._framing == CHUNKED or self._left_out > 0:
+            return False
+        exchange, self.exchange = self.exchange, None
+        self._shut()
+        lose(answer)
+        self._await_taking(True)
+        if exchange is not None:
+            exchange.finished()
+        return True
 
     def write(self, data: bytes) -> None:
         framing = self._framing
@@ -283,8 +302,7 @@ class AnsweringChannel:
         if exchange is not None:
             exchange.finished()
         if not self.keep_alive:
-            unread = self._remaining != 0 or self._closing
-            self._close(unread, not unread and not self._buffer)
+            self._close(self._remaining != 0 or self._closing)
             return
         if self._body_paused:
             self.resume_body()
@@ -342,18 +360,20 @@ class AnsweringChannel:
             self._read(True)
 
     # -- endings -----------------------------------------------------------------------------
-    def _close(self, linger: bool, answered: bool = False) -> None:
-        """Close after what is being sent; read on for a while if the client may still send.
-
-        A closed socket with unread data resets the connection, and the client may lose the answer.
-
-        @param answered: the client has the answer to all that it has sent.
-        """
+    def _shut(self) -> None:
+        """Take nothing more."""
         self._closing = True
         self._remaining = 0
         self._chunked = None
         self._buffer = b""
         self._unregister()
+
+    def _close(self, linger: bool) -> None:
+        """Close after what is being sent; read on for a while if the client may still send.
+
+        A closed socket with unread data resets the connection, and the client may lose the answer.
+        """
+        self._shut()
         half_close = getattr(self.transport, "loseWriteConnection", None)
         if linger and half_close is not None and not self.is_tls:
             self._read(True)
@@ -362,10 +382,7 @@ class AnsweringChannel:
         else:
             # A client that takes nothing would keep the connection for ever.
             self._await_taking(True)
-            close = self.transport.loseConnection
-            if answered and self.is_tls:
-                close = getattr(self.transport, "lose_without_waiting", close)
-            close()
+            self.transport.loseConnection()
 
     def _await_taking(self, something: bool = False) -> None:
         """Expire unless the client takes something of what waits for it.

@@ -99,20 +99,12 @@ class PlainListenerConnection(_ReadsProxyHeader):
 class TLSListenerConnection(_ReadsProxyHeader, TLSConnection):
     """A connection with TLS, behind a PROXY protocol header or not."""
 
-    __slots__ = (
-        "_decoder",
-        "_handshake",
-        "_overdue",
-        "_tls",
-        "_waits_for_peer",
-        "proxy_header",
-    )
+    __slots__ = ("_decoder", "_handshake", "_overdue", "_tls", "proxy_header")
 
     def __init__(self, tls: TLSSettings, *args: Any) -> None:
         super().__init__(*args)
         self._tls = tls
         self._handshake = None
-        self._waits_for_peer = True
 
     def _go_on(self, rest: bytes) -> None:
         self._shake_hands(self._uv, rest)

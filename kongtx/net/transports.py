@@ -348,10 +348,7 @@ class StreamConnection(SocketOptions, Consumer):
         if self.disconnected:
             return
         if self.producer is None or (self.streamingProducer and not self.producerPaused):
-            self._end_stream()
-
-    def _end_stream(self) -> None:
-        self._uv.close()
+            self._uv.close()
 
     def abortConnection(self) -> None:
         """Close the connection now, dropping what waits to be sent; the peer sees a reset."""

@@ -157,6 +157,43 @@ def test_a_lost_connection_is_freed_without_the_garbage_collector() -> None:
         gc.enable()
 
 
+class Ending(Transport):
+    """Takes the last answer together with the end, as TLS does."""
+
+    def lose_without_waiting(self, last: bytes = b"") -> None:
+        self.ended = f"closed with {len(last)}"
+        self.write(last)
+
+
+CLOSING = b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LAST = f"closed with {len(ok(b'GET /a ', True))}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "ended"),
+    [
+        (CLOSING, LAST),
+        (GET, ""),
+        # What a client still sends would reset the connection.
+        (CLOSING + GET, "closed"),
+        (CLOSING.replace(b"Host", b"Content-Length: 2\r\nHost") + b"x", "half-closed"),
+    ],
+)
+def test_a_whole_last_answer_goes_with_the_end_of_a_connection_that_can(
+    sent: bytes, ended: str
+) -> None:
+    made = Made(answers=False)
+    made.channel = ServerChannel(made.settings)
+    made.channel.factory = made
+    made.transport = Ending()
+    made.channel.makeConnection(made.transport)
+    made.feed(sent)
+    made.channel.respond(200, None, [(b"X-A", b"b")], b"GET /a ", -1, True)
+    assert made.transport.value() == ok(b"GET /a ", sent != GET)
+    assert made.transport.ended == ended
+    assert made.exchanges[0].events == ["finished"]
+
+
 REQUESTS = st.lists(
     st.one_of(
         st.just((GET, b"GET /a ")),

@@ -253,14 +253,17 @@ def test_tls_is_spoken_on_an_adopted_unix_socket(any_reactor, talk, authority, s
         assert talk(script) == b"x"
 
 
-@pytest.mark.parametrize(("size", "shutdown_timeout"), [(5, 60), (8_000_000, 0.1)])
+@pytest.mark.parametrize(
+    ("before", "last", "shutdown_timeout"),
+    [(0, 5, 60), (0, 0, 60), (7, 16_384, 60), (0, 50_000, 60), (8_000_000, 5, 0.1)],
+)
 def test_a_client_that_has_it_all_is_left_without_its_close_notify(
-    native_reactor, runner, authority, server_context, size, shutdown_timeout
+    native_reactor, runner, authority, server_context, before, last, shutdown_timeout
 ):
     def answer(it):
-        it.transport.write(bytes(size))
-        it.transport.lose_without_waiting()
-        it.transport.write(b"also")
+        it.transport.write(bytes(before))
+        it.transport.lose_without_waiting(bytes(last))
+        it.transport.write(b"in vain")
 
     factory = Recorders(lambda it: setattr(it, "on_data", answer))
     port = listen_tls(
@@ -294,5 +297,5 @@ def test_a_client_that_has_it_all_is_left_without_its_close_notify(
                 received += len(data)
             return received, client.recv(1)
 
-    assert Talk(native_reactor, runner)(script) == (size + 4, b"")
+    assert Talk(native_reactor, runner)(script) == (before + last, b"")
     assert factory.made[0].lost.type is error.ConnectionDone
