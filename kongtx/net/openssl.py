@@ -121,6 +121,9 @@ def watch_offers(context: ssl.SSLContext, on: bool) -> None:
     library.SSL_CTX_set_client_hello_cb(
         _of_context(context), _note_hello if on else _HelloCallback(0), None
     )
+    if not on:
+        # Another connection may come to lie where the last one was.
+        _LastHello.connection = 0
 
 
 def offers(connection: Any, protocol: bytes) -> bool:

@@ -288,7 +288,7 @@ def check_log(text: str) -> None:
 
 def check_limit(reports: list[Report], began: float) -> None:
     """Neither reloads nor the ends of workers made a limit another one."""
-    allowed = sum(report.counts["limited 200"] for report in reports)
+    allowed = sum(report.counts.get("limited 200", 0) for report in reports)
     minutes = int(time.time() // 60 - began // 60 + 1)
     assert LIMIT * max(minutes - 2, 1) <= allowed <= LIMIT * minutes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Callable
 
+import pytest
 import pytest_twisted
 from zope.interface.verify import verifyObject
 
@@ -71,7 +72,18 @@ async def test_certificates_of_plugins_count_where_the_store_has_none(make_gatew
     tls.show("a.test", None)
 
 
-def test_nothing_is_seen_of_a_handshake_that_was_not_watched() -> None:
+def test_what_a_client_offers_is_forgotten_when_nobody_watches_any_more() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    connection = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    openssl.watch_offers(context, True)
+    hello = ssl.MemoryBIO()
+    client = offering("acme-tls/1").wrap_bio(ssl.MemoryBIO(), hello, server_hostname="a.test")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    received = ssl.MemoryBIO()
+    received.write(hello.read())
+    connection = context.wrap_bio(received, ssl.MemoryBIO(), server_side=True)
+    with pytest.raises(ssl.SSLError, match="NO_SHARED_CIPHER"):  # it has no certificate
+        connection.do_handshake()
+    assert openssl.offers(connection, b"acme-tls/1")
+    openssl.watch_offers(context, False)
     assert not openssl.offers(connection, b"acme-tls/1")
