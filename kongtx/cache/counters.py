@@ -48,12 +48,10 @@ class Taken(NamedTuple):
 
     @ivar counts: of each counter before, in order.
     @ivar reached: the index of the first whose limit had been reached; L{None} if all were counted.
-    @ivar more: what every counter had on top of that.
     """
 
     counts: Sequence[int]
     reached: int | None
-    more: int = 0
 
 
 class Counters:

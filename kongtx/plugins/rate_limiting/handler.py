@@ -19,16 +19,17 @@ from kongtx.plugins.counting.windows import PERIODS, Window, Windows
 from kongtx.plugins.rate_limiting.interfaces import IPolicy
 from kongtx.plugins.rate_limiting.policies import make_policy, policy_key
 from kongtx.plugins.rate_limiting.schema import subschema
+from kongtx.plugins.rate_limiting.share import Share, least_of
 
 #: Identities of one plugin entity that are kept.
 _IDENTITIES = 10_000
-_INFINITE = float("inf")
 
 
 @attrs.frozen
 class Settings:
     """A configuration, and what follows from it.
 
+    @ivar who: whose requests are counted; nobody's where that is not known.
     @ivar windows: of the configured periods, the shortest first.
     @ivar limits: of the same periods.
     @ivar headers: for each of them, if the least remains of it: the lines of all headers, with
@@ -40,6 +41,7 @@ class Settings:
     """
 
     config: Mapping[str, Any]
+    who: Callable[[Kong], str | None]
     windows: Windows
     limits: Sequence[float]
     whole: bool
@@ -71,6 +73,7 @@ class RateLimiting(Plugin):
         whole = all(limit == int(limit) for limit in limits)
         return Settings(
             config=config,
+            who=_who(config),
             windows=Windows(periods),
             limits=limits,
             whole=whole,
@@ -87,7 +90,7 @@ class RateLimiting(Plugin):
         """Count the request, or refuse it."""
         now = self._now()
         windows = settings.windows.at(now)
-        who = _who(settings.config, kong)
+        who = settings.who(kong) or kong.raw.client_ip
         identities = self._identities.get(kong.row["id"])
         identity = None if identities is None else identities.get(who)
         if identity is None:
@@ -96,6 +99,12 @@ class RateLimiting(Plugin):
             taken = self._policy(settings, kong).take(identity, windows, settings.limits, now)
         except Exception:
             return self._failed(Failure(), settings, kong)
+        if isinstance(taken, Share):
+            if settings.headers:
+                unsent = taken.unsent
+                remaining = [each - unsent for each in taken.left]
+                _tell(kong, settings, remaining, taken.least, windows[taken.least].reset(now))
+            return None
         if isinstance(taken, Taken):
             return self._decide(taken, windows, settings, kong, now)
         waiting: Deferred[Any] = taken.addErrback(self._failed, settings, kong)
@@ -132,23 +141,17 @@ class RateLimiting(Plugin):
     ) -> None:
         if taken is None:
             return
-        counts, reached, more = taken
+        counts, reached = taken
         remaining: list[float] = []
-        worst, least = 0, _INFINITE
         for index, limit in enumerate(settings.limits):
-            left = limit - counts[index] - more
+            left = limit - counts[index]
             if reached is None or reached == index:
                 left -= 1
-            left = max(left, 0)
-            remaining.append(left)
-            # The least of what remains counts; of equal ones that of the longer window.
-            if left <= least:
-                worst, least = index, left
-        reset = windows[worst].reset(now)
+            remaining.append(max(left, 0))
+        least = least_of(remaining)
+        reset = windows[least].reset(now)
         if settings.headers:
-            shown = remaining if settings.whole else [_number(left) for left in remaining]
-            lines = settings.headers[worst] % (*shown, shown[worst], reset)
-            kong.raw.add_response_lines(lines, settings.header_names)
+            _tell(kong, settings, remaining, least, reset)
         if reached is not None:
             config = settings.config
             told = {"Retry-After": reset} if settings.headers else {}
@@ -179,21 +182,31 @@ def _header_names(periods: Sequence[str]) -> frozenset[bytes]:
     return frozenset(each | {b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset"})
 
 
-def _who(config: Mapping[str, Any], kong: Kong) -> str:
-    """Whose requests are counted; the client's address where nothing else is known."""
-    raw, by = kong.raw, config["limit_by"]
-    found: str | None = None
+def _who(config: Mapping[str, Any]) -> Callable[[Kong], str | None]:
+    """See L{Settings.who}."""
+    by = config["limit_by"]
     if by == "consumer":
-        found = raw.consumer_id
-    elif by == "credential":
-        found = raw.credential["id"] if raw.credential else None
-    elif by == "service":
-        found = raw.service["id"] if raw.service else None
-    elif by == "header":
-        found = kong.request.get_header(config["header_name"])
-    elif by == "path" and kong.request.get_path() == config["path"]:
-        found = config["path"]
-    return found or raw.client_ip
+        return lambda kong: kong.raw.consumer_id
+    if by == "credential":
+        return lambda kong: kong.raw.credential["id"] if kong.raw.credential else None
+    if by == "service":
+        return lambda kong: kong.raw.service["id"] if kong.raw.service else None
+    if by == "header":
+        name = config["header_name"]
+        return lambda kong: kong.request.get_header(name)
+    if by == "path":
+        path = config["path"]
+        return lambda kong: path if kong.request.get_path() == path else None
+    return lambda kong: None
+
+
+def _tell(
+    kong: Kong, settings: Settings, remaining: Sequence[float], least: int, reset: int
+) -> None:
+    """Tell the client what remains."""
+    shown = remaining if settings.whole else [_number(left) for left in remaining]
+    lines = settings.headers[least] % (*shown, shown[least], reset)
+    kong.raw.add_response_lines(lines, settings.header_names)
 
 
 def _number(value: float) -> bytes:

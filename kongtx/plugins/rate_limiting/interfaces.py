@@ -9,6 +9,7 @@ from zope.interface import Interface
 
 from kongtx.cache.counters import Taken
 from kongtx.plugins.counting.windows import Window
+from kongtx.plugins.rate_limiting.share import Share
 
 
 class IPolicy(Interface):
@@ -16,8 +17,10 @@ class IPolicy(Interface):
 
     def take(
         identity: bytes, windows: Sequence[Window], limits: Sequence[float], now: float
-    ) -> Taken | Deferred[Taken]:
+    ) -> Taken | Share | Deferred[Taken]:
         """Count one request in every window, unless a limit has been reached.
+
+        A L{Share} has counted it by itself.
 
         @param identity: whose requests are counted; as L{kongtx.plugins.counting.stores.scope}.
         @param windows: one for each of C{limits}.

@@ -15,6 +15,7 @@ from zope.interface import implementer
 from kongtx.cache.counters import Counters, Taken, counter_key
 from kongtx.plugins.counting.windows import Window
 from kongtx.plugins.rate_limiting.interfaces import IPolicy
+from kongtx.plugins.rate_limiting.share import Share, least_of
 
 #: What the workers together may have counted by themselves, as a part of what remains: 1/200.
 _PART: Final = 200
@@ -24,25 +25,6 @@ _MOST: Final = 64
 _FRESH: Final = 0.1
 #: Identities for which a worker counts by itself.
 _IDENTITIES: Final = 10_000
-
-
-class _Share:
-    """What a worker counts by itself for one identity.
-
-    @ivar stored: the shared counts as it last saw them.
-    @ivar unsent: what it has counted since.
-    @ivar most: what it may count.
-    @ivar until: when it looks at them again.
-    """
-
-    __slots__ = ("limits", "most", "stored", "unsent", "until", "windows")
-
-    def __init__(self, windows: Sequence[Window], limits: Sequence[float]) -> None:
-        self.windows = windows
-        self.limits = limits
-        self.stored: Sequence[int] = ()
-        self.unsent = self.most = 0
-        self.until = 0.0
 
 
 @implementer(IPolicy)
@@ -57,11 +39,11 @@ class LocalPolicy:
     def __init__(self, counters: Counters, workers: int) -> None:
         self._counters = counters
         self._part = _PART * workers
-        self._shares: dict[bytes, _Share] = {}
+        self._shares: dict[bytes, Share] = {}
 
     def take(
         self, identity: bytes, windows: Sequence[Window], limits: Sequence[float], now: float
-    ) -> Taken:
+    ) -> Taken | Share:
         """See L{IPolicy.take}; never waits."""
         share = self._shares.get(identity)
         if share is not None:
@@ -69,9 +51,8 @@ class LocalPolicy:
                 self._give_up(identity, now)
                 share = None
             elif share.unsent < share.most and now < share.until:
-                unsent = share.unsent
-                share.unsent = unsent + 1
-                return Taken(share.stored, None, unsent)
+                share.unsent += 1
+                return share
         unsent = 0 if share is None else share.unsent
         taken = self._counters.take(_keys(identity, windows), limits, now, unsent)
         self._share_out(identity, share, taken, windows, limits, now)
@@ -80,23 +61,24 @@ class LocalPolicy:
     def _share_out(
         self,
         identity: bytes,
-        share: _Share | None,
+        share: Share | None,
         taken: Taken,
         windows: Sequence[Window],
         limits: Sequence[float],
         now: float,
     ) -> None:
         """Let this worker count as much by itself as what remains allows."""
-        remaining = min([limit - count for limit, count in zip(limits, taken.counts, strict=True)])
-        most = min(int(remaining // self._part), _MOST)
+        left = [limit - count for limit, count in zip(limits, taken.counts, strict=True)]
+        most = min(int(min(left) // self._part), _MOST)
         if most <= 0:
             self._shares.pop(identity, None)
             return
         if share is None:
             if len(self._shares) >= _IDENTITIES:
                 self._give_up(next(iter(self._shares)), now)
-            share = self._shares[identity] = _Share(windows, limits)
-        share.stored = [count + 1 for count in taken.counts]
+            share = self._shares[identity] = Share(windows, limits)
+        share.left = [each - 1 for each in left]
+        share.least = least_of(share.left)
         share.unsent = 0
         share.most = most
         share.until = now + _FRESH
