@@ -140,18 +140,16 @@ class ServerChannel(AnsweringChannel):
             if not rest:
                 break
             data = rest
-            if data.find(b"\r\n\r\n") < 0:
-                self._keep_partial(data)
-                break
         self._looping = False
 
     def _take_one(self, data: bytes) -> bytes:
         """Start the request at the beginning of C{data}; return what follows it."""
         end = data.find(b"\r\n\r\n") + 4
         if end == 3 or data[0] == 13 or data[0] == 10:
+            size = len(data)
             data, end = _past_empty_lines(data)
             if end == 3:
-                self._keep_partial(data)
+                self._keep_partial(data, size - len(data))
                 return b""
         self._judged = 0
         settings = self._settings
@@ -249,17 +247,21 @@ class ServerChannel(AnsweringChannel):
         self._read(True)
         self._arm_body()
 
-    def _keep_partial(self, data: bytes) -> None:
-        """Keep the beginning of a head until more comes, unless it can never be right."""
-        judged = self._judged
+    def _keep_partial(self, data: bytes, skipped: int) -> None:
+        """Keep the beginning of a head until more comes, unless it can never be right.
+
+        @param skipped: the octets of empty lines before it.
+        """
+        judged = max(self._judged - skipped, 0)
         # The last octet may have been half of a line's end.
         status = judge_partial(data, self._settings.limits, max(judged - 1, 0))
         self._judged = 0
         if status:
             self._refuse(status, data)
             return
-        if data and not judged and self.requests:
-            # Its first octets; however it drips, there is no more time than this.
+        if not judged and self.requests and data not in (b"", b"\r"):
+            # Its first octets; however it drips, there is no more time than this. Half the end
+            # of an empty line begins nothing.
             settings = self._settings
             self._timer.set(settings.seconds() + settings.limits.header_timeout)
         self._buffer = data

@@ -549,6 +549,30 @@ def test_a_later_head_that_drips_is_cut_off_in_time_too() -> None:
     assert made.transport.value() == ok(b"GET /a ")
 
 
+@pytest.mark.parametrize("pieces", [[b"\r\n"], [b"\r", b"\n"]])
+def test_empty_lines_give_a_client_no_more_time(pieces: list[bytes]) -> None:
+    made = Made()
+    made.feed(GET)
+    for _ in range(74 // len(pieces)):
+        for piece in pieces:
+            made.feed(piece)
+            made.clock.advance(1)
+    assert made.transport.ended == ""
+    made.clock.advance(1.1)
+    assert made.transport.ended == "closed"
+    assert made.transport.value() == ok(b"GET /a ")
+
+
+@pytest.mark.parametrize(
+    "pieces", [[GET + b"\r\n\r\x02"], [GET + b"\r\n", b"\r\x02"], [GET, b"\r", b"\n\r\x02"]]
+)
+def test_what_follows_an_empty_line_is_refused_however_it_comes(pieces: list[bytes]) -> None:
+    made = Made()
+    for piece in pieces:
+        made.feed(piece)
+    assert made.transport.value().startswith(ok(b"GET /a ") + b"HTTP/1.1 400 ")
+
+
 def test_silence_after_a_discarded_body_closes_the_connection() -> None:
     made = Made(wants_body=False)
     made.feed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
