@@ -38,6 +38,7 @@ class Settings:
     @ivar whole: whether all limits are whole numbers, and so what remains of them.
     @ivar header_names: of these headers, in lower case.
     @ivar policy: where the worker's policy for it is found among what plugins share.
+    @ivar shares: what this worker counts by itself, by whose requests are counted.
     """
 
     config: Mapping[str, Any]
@@ -48,6 +49,7 @@ class Settings:
     headers: Sequence[bytes]
     header_names: Collection[bytes]
     policy: Any
+    shares: dict[str, Share] = attrs.field(factory=dict, eq=False)
 
 
 class RateLimiting(Plugin):
@@ -89,8 +91,11 @@ class RateLimiting(Plugin):
     def access(self, settings: Settings, kong: Kong) -> Any:
         """Count the request, or refuse it."""
         now = self._now()
-        windows = settings.windows.at(now)
         who = settings.who(kong) or kong.raw.client_ip
+        share = settings.shares.get(who)
+        if share is not None and share.take(now):
+            return _tell_share(share, settings, kong, now)
+        windows = settings.windows.at(now)
         identities = self._identities.get(kong.row["id"])
         identity = None if identities is None else identities.get(who)
         if identity is None:
@@ -100,11 +105,10 @@ class RateLimiting(Plugin):
         except Exception:
             return self._failed(Failure(), settings, kong)
         if isinstance(taken, Share):
-            if settings.headers:
-                unsent = taken.unsent
-                remaining = [each - unsent for each in taken.left]
-                _tell(kong, settings, remaining, taken.least, windows[taken.least].reset(now))
-            return None
+            if len(settings.shares) >= _IDENTITIES:
+                settings.shares.clear()
+            settings.shares[who] = taken
+            return _tell_share(taken, settings, kong, now)
         if isinstance(taken, Taken):
             return self._decide(taken, windows, settings, kong, now)
         waiting: Deferred[Any] = taken.addErrback(self._failed, settings, kong)
@@ -198,6 +202,13 @@ def _who(config: Mapping[str, Any]) -> Callable[[Kong], str | None]:
         path = config["path"]
         return lambda kong: path if kong.request.get_path() == path else None
     return lambda kong: None
+
+
+def _tell_share(share: Share, settings: Settings, kong: Kong, now: float) -> None:
+    if settings.headers:
+        unsent, least = share.unsent, share.least
+        remaining = [each - unsent for each in share.left]
+        _tell(kong, settings, remaining, least, share.windows[least].reset(now))
 
 
 def _tell(

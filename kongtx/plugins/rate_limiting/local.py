@@ -50,8 +50,7 @@ class LocalPolicy:
             if share.windows is not windows or share.limits is not limits:
                 self._give_up(identity, now)
                 share = None
-            elif share.unsent < share.most and now < share.until:
-                share.unsent += 1
+            elif share.take(now):
                 return share
         unsent = 0 if share is None else share.unsent
         taken = self._counters.take(_keys(identity, windows), limits, now, unsent)
@@ -71,7 +70,9 @@ class LocalPolicy:
         left = [limit - count for limit, count in zip(limits, taken.counts, strict=True)]
         most = min(int(min(left) // self._part), _MOST)
         if most <= 0:
-            self._shares.pop(identity, None)
+            if share is not None:
+                del self._shares[identity]
+                share.most = 0
             return
         if share is None:
             if len(self._shares) >= _IDENTITIES:
@@ -81,7 +82,8 @@ class LocalPolicy:
         share.least = least_of(share.left)
         share.unsent = 0
         share.most = most
-        share.until = now + _FRESH
+        share.since = second = int(now)
+        share.until = min(now + _FRESH, second + 1)
 
     def stop(self) -> None:
         """Add to the shared counters what has been counted beside them."""
@@ -90,6 +92,7 @@ class LocalPolicy:
 
     def _give_up(self, identity: bytes, now: float) -> None:
         share = self._shares.pop(identity)
+        share.most = 0
         if share.unsent:
             self._counters.add(_keys(identity, share.windows), share.unsent, now)
 

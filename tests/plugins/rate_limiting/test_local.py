@@ -102,3 +102,48 @@ def test_of_equal_rests_that_of_the_longer_window_is_the_least(
     left: list[float], least: int
 ) -> None:
     assert least_of(left) == least
+
+
+def share_of(policy: LocalPolicy, limits: list[int], now: float = NOW) -> Share:
+    policy.take(b"a", WINDOWS.at(now), limits, now)
+    share = policy.take(b"a", WINDOWS.at(now), limits, now)
+    assert isinstance(share, Share)
+    return share
+
+
+@pytest.mark.parametrize(
+    ("after", "counts"), [(-0.01, False), (0.0, True), (0.09, True), (0.11, False)]
+)
+def test_a_share_lasts_a_moment_from_then_on(
+    counters: Counters, after: float, counts: bool
+) -> None:
+    share = share_of(LocalPolicy(counters, workers=1), [100_000, 100_000])
+    assert share.take(NOW + after) is counts
+    assert share.unsent == 1 + counts
+
+
+def test_no_window_ends_while_a_share_lasts(counters: Counters) -> None:
+    share = share_of(LocalPolicy(counters, workers=1), [100_000, 100_000], NOW + 59.95)
+    assert share.take(NOW + 59.99)
+    assert not share.take(NOW + 60)
+
+
+def test_a_share_that_was_given_up_counts_nothing(counters: Counters) -> None:
+    policy = LocalPolicy(counters, workers=1)
+    share = share_of(policy, [100_000, 100_000])
+    policy.take(b"a", WINDOWS.at(NOW), [50_000, 50_000], NOW)  # other limits
+    assert not share.take(NOW)
+    assert shared(counters, b"a") == [3, 3]
+    share = share_of(policy, [50_000, 50_000])
+    policy.take(b"a", WINDOWS.at(NOW), share.limits, NOW)
+    policy.stop()
+    assert not share.take(NOW)
+
+
+def test_a_share_ends_where_little_is_left_of_a_limit(counters: Counters) -> None:
+    policy = LocalPolicy(counters, workers=1)
+    limits = [250, 100_000]
+    share = share_of(policy, limits)
+    for _ in range(60):
+        policy.take(b"a", WINDOWS.at(NOW), limits, NOW)
+    assert not share.take(NOW)
