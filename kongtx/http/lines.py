@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 Header = tuple[bytes, bytes]
 
@@ -33,9 +33,10 @@ class HeaderBlock:
     @ivar lowered: the headers with their names in lower case.
     @ivar fields: the first value of each, by its name in lower case.
     @ivar lines: as they are sent.
+    @ivar memo: what somebody has found out about the block; L{None} at first.
     """
 
-    __slots__ = ("_whole", "fields", "headers", "lines", "lowered", "names")
+    __slots__ = ("_whole", "fields", "headers", "lines", "lowered", "memo", "names")
 
     def __init__(self, headers: Iterable[Header]) -> None:
         """Make a block.
@@ -48,6 +49,7 @@ class HeaderBlock:
         self.lowered = tuple((name.lower(), value) for name, value in self.headers)
         self.fields = dict(reversed(self.lowered))
         self.lines = b"".join([b"%b: %b\r\n" % header for header in self.headers])
+        self.memo: Any = None
         self._whole: bool | None = None
 
     @property

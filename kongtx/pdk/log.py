@@ -37,7 +37,7 @@ class Log:
     The first argument is a template with C{{fields}}, as everywhere in Twisted.
     """
 
-    __slots__ = ("_formats", "_namespace", "_node", "_own_namespace", "_request", "_values")
+    __slots__ = ("_formats", "_namespace", "_node", "_own_namespace", "_request")
 
     def __init__(self, request: IRequestContext, node: Node) -> None:
         self._request = request
@@ -45,7 +45,6 @@ class Log:
         self._namespace = "kong"
         self._own_namespace = False
         self._formats: dict[str, str] = {}
-        self._values: list[tuple[str, Any, str]] = []
 
     def __call__(self, template: str, **fields: Any) -> None:
         self._emit(Level.NOTICE, template, fields)
@@ -140,13 +139,13 @@ class Log:
         if mode not in ("set", "add", "replace"):
             raise ArgumentError(f"mode {mode!r}: must be 'set', 'add' or 'replace'")
         _check_value(value, ())
-        self._values.append((key, value, mode))
+        self._request.log_values.append((key, value, mode))
 
     @only_in(frozenset({LOG}), "log.serialize")
     def serialize(self) -> Entry:
         """The log entry of this request, as log plugins send it."""
         entry = http_entry(self._request, self._node)
-        for key, value, mode in self._values:
+        for key, value, mode in self._request.log_values:
             add_value(entry, key, value, mode)
         return entry
 

@@ -127,6 +127,10 @@ class IRequestContext(IRouteRequest, IBalanceRequest):
     # -- scratch -------------------------------------------------------------------------------
     shared: dict[Any, Any] = Attribute("``dict``: for plugins among themselves (kong.ctx.shared).")
     plugin_data: dict[Any, Any] = Attribute("``dict``: one entry a plugin (kong.ctx.plugin).")
+    log_values: list[tuple[str, Any, str]] = Attribute(
+        "``list``: what plugins put into the log entry: key, value and mode, as "
+        "C{kong.log.set_serialize_value} takes them."
+    )
     pdk: Any = Attribute("A place for the PDK object of this request; L{None} at first.")
 
     def get_header(name: bytes) -> bytes | None:

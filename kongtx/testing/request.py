@@ -119,6 +119,7 @@ class FakeRequest:
 
     shared: dict[Any, Any] = attrs.Factory(dict)
     plugin_data: dict[Any, Any] = attrs.Factory(dict)
+    log_values: list[tuple[str, Any, str]] = attrs.Factory(list)
     pdk: Any = None
 
     path: bytes = attrs.field(init=False)

@@ -73,7 +73,7 @@ class CorrelationID(Plugin):
         if not known:
             known = settings.generate(raw)
             raw.set_header(settings.name, known)
-        kong.log.set_serialize_value("correlation_id", known.decode("latin-1"))
+        raw.log_values.append(("correlation_id", known.decode("latin-1"), "set"))
         if settings.echo:
             raw.plugin_data[self.name] = known
 

@@ -62,14 +62,19 @@ class RequestContext(ResponseHeaders):
         "_body",
         "_fields",
         "_names",
+        "added_lines",
         "answer",
         "body_complete",
         "buffered",
         "client_ip",
         "client_port",
         "connection",
+        "consumer",
+        "credential",
         "gateway",
+        "hash_cookie",
         "headers",
+        "headers_changed",
         "headers_sent",
         "host",
         "host_port",
@@ -77,6 +82,8 @@ class RequestContext(ResponseHeaders):
         "method",
         "minor",
         "path",
+        "pdk",
+        "phase",
         "proxy_latency_ms",
         "query",
         "raw_method",
@@ -106,9 +113,15 @@ class RequestContext(ResponseHeaders):
     buffered: bool
     client_ip: str
     client_port: int
+    consumer: Mapping[str, Any] | None
+    credential: Mapping[str, Any] | None
+    hash_cookie: HashCookie | None
+    headers_changed: bool
     headers_sent: bool
     match: IMatch | None
     path: bytes
+    pdk: Any
+    phase: str
     proxy_latency_ms: int
     query: bytes
     raw_path: bytes
@@ -133,17 +146,11 @@ class RequestContext(ResponseHeaders):
     authenticated_groups: Sequence[str] | None = None
     chunk = b""
     chunk_is_last = False
-    consumer: Mapping[str, Any] | None = None
-    credential: Mapping[str, Any] | None = None
-    pdk: Any = None
-    hash_cookie: HashCookie | None = None
-    headers_changed = False
     #: Once they are changed: names and headers as received.
     received_headers: tuple[Sequence[bytes], Sequence[Header]] = ((), ())
     #: All that was changed, if headers have been added only and the gateway sets none of them
     #: itself, as lines; else L{None}.
-    added_lines: bytes | None = None
-    phase = ""
+    added_lines: bytes | None
     receive_ms = 0
     retry_target: Callable[[], tuple[str, int]] | None = None
     stands_for_upstream = False
@@ -152,6 +159,7 @@ class RequestContext(ResponseHeaders):
     _body_limit = 0
     _body_waiter: Deferred[bytes] | None = None
     _failed_tries: tuple[Try, ...] = ()
+    _log_values: list[tuple[str, Any, str]] | None = None
     _plugin_data: dict[Any, Any] | None = None
     _shared: dict[Any, Any] | None = None
 
@@ -197,8 +205,10 @@ class RequestContext(ResponseHeaders):
         self.request_id = gateway.new_request_id()
         self._body = self.answer = self.match = self.retries = self.timeouts_ms = None
         self.upstream_body = self.upstream_target = self.upstream_tls = None
+        self.consumer = self.credential = self.pdk = self.hash_cookie = self.added_lines = None
         self.upstream_host = b""
-        self.buffered = self.trusted = self.headers_sent = False
+        self.phase = ""
+        self.buffered = self.trusted = self.headers_sent = self.headers_changed = False
         self._response_headers = []
         self._response_head = self._response_lines = b""
         self._response_added = self._upstream_head = None
@@ -215,6 +225,12 @@ class RequestContext(ResponseHeaders):
         if self._shared is None:
             self._shared = {}
         return self._shared
+
+    @property
+    def log_values(self) -> list[tuple[str, Any, str]]:
+        if self._log_values is None:
+            self._log_values = []
+        return self._log_values
 
     @property
     def plugin_data(self) -> dict[Any, Any]:
@@ -287,13 +303,15 @@ class RequestContext(ResponseHeaders):
         if lower in self._fields:
             self._own_headers()
             self._remove({lower})
-        self.add_header(name, value)
+        self._append(name, lower, value)
 
     def add_header(self, name: bytes, value: bytes) -> None:
+        self._append(name, name.lower(), value)
+
+    def _append(self, name: bytes, lower: bytes, value: bytes) -> None:
         octets = name + value
         if LF in octets or CR in octets or NUL in octets:
             raise ValueError(f"header {name!r} would break the message: CR, LF or NUL in it")
-        lower = name.lower()
         if self.headers_changed:
             self._names.append(name)
             self.headers.append((lower, value))
@@ -322,15 +340,20 @@ class RequestContext(ResponseHeaders):
             self._own_headers()
             self._remove(names)
             fields = self._fields
-        elif not self.headers_changed:
+        if self.headers_changed:
+            self._names += block.names
+            self.headers += block.lowered
+        else:
+            # These are copies, so that what was received stays as it was.
             self._keep_received()
-        # These are copies, so that what was received stays as it was.
-        self._names = [*self._names, *block.names]
-        self.headers = [*self.headers, *block.lowered]
+            self._names = [*self._names, *block.names]
+            self.headers = [*self.headers, *block.lowered]
         self._fields = {**block.fields, **fields}
         added = self.added_lines
         if added is not None:
-            self.added_lines = added + block.lines if DROPPED.isdisjoint(block.fields) else None
+            if block.memo is None:
+                block.memo = DROPPED.isdisjoint(block.fields)
+            self.added_lines = added + block.lines if block.memo else None
 
     def _keep_received(self) -> None:
         """Before the first change: the connection's next request may share these headers."""

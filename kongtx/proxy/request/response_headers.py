@@ -166,13 +166,23 @@ class ResponseHeaders:
             self._response_lines += block.lines
 
     def add_response_lines(self, lines: bytes, names: Collection[bytes] | None = None) -> None:
-        self._note([name.lower() for name, _ in parse_lines(lines)] if names is None else names)
+        if names is None:
+            names = [name.lower() for name, _ in parse_lines(lines)]
+        if self._response_lines:
+            self._note(names)
+        else:
+            self._response_added = names
         self._response_lines += lines
 
     def _note(self, names: Collection[bytes]) -> None:
         """Headers of these names are added as lines."""
         added = self._added_names()
-        self._response_added = {*added, *names} if added else names
+        if not added:
+            self._response_added = names
+        elif type(added) is set:
+            added.update(names)
+        else:
+            self._response_added = {*added, *names}
 
     def _remove_response(self, names: Set[bytes]) -> None:
         if self._response_headers or (self._response_head and b"content-length" in names):
