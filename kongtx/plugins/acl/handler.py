@@ -49,6 +49,9 @@ class ACL(Plugin):
         """Let the request through or refuse it."""
         raw = kong.raw
         consumer, credential = raw.consumer, raw.credential
+        by_authentication = credential is None or config["always_use_authenticated_groups"]
+        if consumer is not None and not by_authentication:
+            return self._find(consumer, config, kong)
         authenticated = raw.shared.get("authenticated_groups")
         if authenticated is None:
             authenticated = raw.authenticated_groups
@@ -56,11 +59,14 @@ class ACL(Plugin):
             if credential is not None:
                 kong.response.error(403, _FORBIDDEN)
             kong.response.error(401, "Unauthorized")
-        by_authentication = credential is None or config["always_use_authenticated_groups"]
-        if authenticated is not None and (consumer is None or by_authentication):
+        if authenticated is not None:
             self._decide(Groups.of(authenticated), b"X-Authenticated-Groups", config, kong)
             return None
         assert consumer is not None
+        return self._find(consumer, config, kong)
+
+    def _find(self, consumer: Mapping[str, Any], config: Mapping[str, Any], kong: Kong) -> Any:
+        """Decide by the consumer's groups."""
         key = f"acls:{consumer['id']}"
         known = kong.node.cache.derived.get(key)
         if known is not None:

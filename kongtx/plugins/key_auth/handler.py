@@ -35,14 +35,25 @@ class KeyAuth(AuthenticationPlugin):
     entities = entities()
 
     def prepare(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Besides the configuration: the header names in bytes, and the refusals' header."""
+        """Besides the configuration: header names in bytes, and the header of refusals."""
         names = [(name, name.lower().encode()) for name in config["key_names"]]
         in_body = config["key_in_body"] and names
         refused = challenge("Key", config["realm"])
-        return {**config, "names": names, "in_body": in_body, "challenge": refused}
+        # Where a key mostly is, and stays: in the header of the first name.
+        stays = names and config["key_in_header"] and not config["hide_credentials"]
+        usual = names[0][1] if stays else None
+        return {**config, "names": names, "in_body": in_body, "challenge": refused, "usual": usual}
 
     def identify(self, config: Mapping[str, Any], kong: Kong) -> Any:
         """See L{AuthenticationPlugin.identify}."""
+        usual = config["usual"]
+        if usual is not None:
+            values = kong.raw.get_headers(usual)
+            if len(values) == 1:
+                key = credential_key(_ENTITY, values[0].decode("latin-1"))
+                known = kong.node.cache.derived.get(key)
+                if known is not None:
+                    return known
         if config["in_body"] and _needs_body(config, kong):
             return then(_body(kong), self._find, config, kong)
         return self._find({}, config, kong)

@@ -143,11 +143,11 @@ class RequestTransformer(Plugin):
     priority = 801
     subschema = subschema()
 
-    def prepare(self, config: Mapping[str, Any]) -> Transformation:
-        """See L{Transformation}."""
+    def prepare(self, config: Mapping[str, Any]) -> Transformation | HeaderChanges:
+        """See L{Transformation}; of one that changes constant headers alone, only these."""
         uri = config["replace"]["uri"]
         headers = Steps.of(config, "headers")
-        return Transformation(
+        what = Transformation(
             method=config["http_method"],
             uri=compile_template(uri) if uri else None,
             headers=headers,
@@ -155,9 +155,13 @@ class RequestTransformer(Plugin):
             body=Steps.of(config, "body") or None,
             constant=_constant(headers),
         )
+        others = (what.method, what.uri, what.query, what.body)
+        return what if what.constant is None or any(others) else what.constant
 
-    def access(self, what: Transformation, kong: Kong) -> Any:
+    def access(self, what: Transformation | HeaderChanges, kong: Kong) -> Any:
         """Change the request."""
+        if isinstance(what, HeaderChanges):
+            return what.apply(kong.raw)
         values = Values(kong)
         if what.uri is not None:
             _set_path(values.render(what.uri), kong)

@@ -45,7 +45,9 @@ class HeaderChanges:
         Whether a header is there is judged by how they were before the first of the changes.
         """
         present = raw.get_response_header
-        replaced = [each for each in self.replace if present(each[0].lower()) is not None]
+        replaced: Sequence[Header] = ()
+        if self.replace:
+            replaced = [each for each in self.replace if present(each[0].lower()) is not None]
         added = [each for each in self.add if present(each[0].lower()) is None]
         before = raw.response_headers[:] if self.rename else ()
         for name in self.remove:
