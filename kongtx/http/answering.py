@@ -409,7 +409,8 @@ class AnsweringChannel:
         busy a moment ago: they are waited for, but not for long.
         """
         if self.exchange is None:
-            if self._closing or self._buffer:
+            # Half an empty line begins no request.
+            if self._closing or self._buffer not in (b"", b"\r"):
                 return
             if self._may_ask_soon():
                 settings = self._settings

@@ -460,6 +460,15 @@ def test_draining_closes_idle_connections_and_announces_it_to_others() -> None:
     assert drained.called
 
 
+def test_half_an_empty_line_does_not_hold_a_draining_up() -> None:
+    made = Made()
+    made.feed(GET)
+    made.clock.advance(10)
+    made.feed(b"\r")
+    made.settings.drain()
+    assert made.transport.ended == "closed"
+
+
 def test_draining_waits_a_moment_for_the_first_request_of_a_connection() -> None:
     asking, silent = Made(), Made()
     for each in (asking, silent):

@@ -122,9 +122,11 @@ def test_values_of_plugins_are_in_the_entry() -> None:
     kong.log.set_serialize_value("request.method", "OTHER", mode="add")
     kong.log.set_serialize_value("absent", "x", mode="replace")
     kong.log.set_serialize_value("source", None)
+    kong.log.new("part").set_serialize_value("part", 3)
     request.phase = "log"
     entry = kong.log.serialize()
     assert entry["mine"] == {"deep": {"a": 1, "b": "2"}}
+    assert entry["part"] == 3
     assert entry["request"]["method"] == "GET"
     assert not {"absent", "source"} & set(entry)
 
