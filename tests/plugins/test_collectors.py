@@ -265,10 +265,12 @@ async def test_a_collector_that_fails_slows_no_request(
 @pytest.mark.parametrize(
     ("config", "figures"),
     [
-        ({"seconds": 0.00002}, {"cpu", "median", "ninth_decile"}),
+        ({"seconds": 0.00002}, {"cpu", "median"}),
+        # The slowest tenth varies with all else that the machine does.
+        ({"seconds": 0.0002}, {"cpu", "median", "ninth_decile"}),
         ({"seconds": 0.06, "every": 500}, {"stalls"}),
     ],
-    ids=["often", "long"],
+    ids=["a little", "often", "long"],
 )
 @pytest_twisted.ensureDeferred
 async def test_a_plugin_that_blocks_is_seen(
@@ -276,6 +278,17 @@ async def test_a_plugin_that_blocks_is_seen(
 ) -> None:
     await setup.add(one={"name": "blocks", "config": config}, other={"name": "blocks"})
     assert await compared(setup, REQUESTS["blocks"]) >= figures
+
+
+def waiting_lines(setup: Setup) -> int:
+    """How many entries wait to be written to a connection."""
+    return sum(len(each._waiting) for each in setup.connections())
+
+
+def blocks_beside(setup: Setup) -> int:
+    """Blocks of memory in use, without those of waiting entries, whose number rises and falls."""
+    gc.collect()
+    return sys.getallocatedblocks() - waiting_lines(setup)
 
 
 @pytest.mark.parametrize("collector", ["gone", "hanging"])
@@ -287,10 +300,8 @@ async def test_what_waits_for_a_collector_that_fails_is_bounded(
     await setup.add(failing=plugin(name, setup.ports[collector]))
     most = ENTRIES if name == "http-log" else 10_000
     await setup.client.round(b"/failing", most + 5000)
-    gc.collect()
-    blocks = sys.getallocatedblocks()
+    before = blocks_beside(setup)
     await setup.client.round(b"/failing", 3000)
-    gc.collect()
-    assert sys.getallocatedblocks() - blocks < 1000
+    assert blocks_beside(setup) - before < 1000
     assert sum(map(len, setup.queues())) <= ENTRIES
-    assert sum(len(each._waiting) for each in setup.connections()) <= most
+    assert waiting_lines(setup) <= most
